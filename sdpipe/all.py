@@ -1,0 +1,9 @@
+"Everything at once, for notebooks: `from sdpipe.all import *`. Written by hand; a test in chapter 06 holds it complete."
+from sdpipe.core import *
+from sdpipe.tokens import *
+from sdpipe.text import *
+from sdpipe.vae import *
+from sdpipe.scheduler import *
+from sdpipe.samplers import *
+from sdpipe.guided_loop import *
+from sdpipe.pipeline import *
