@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PARTS', 'MODELS', 'part_source', 'check_part', 'default_device', 'default_dtype', 'check_finite', 'resolve_device',
-           'load_part', 'sample_image', 'show_images']
+           'cannot_load', 'load_part', 'sample_image', 'show_images']
 
 # %% ../nbs/00_core.ipynb #a1260e7d
 import math
@@ -100,7 +100,19 @@ def resolve_device(
         raise ValueError(f'dtype {dtype!r} is not one that the networks run in: float16, bfloat16, float32 or float64')
     return device, dtype
 
-# %% ../nbs/00_core.ipynb #edb55076
+# %% ../nbs/00_core.ipynb #f64bdec4
+def cannot_load(
+    part: str,         # one of `PARTS`
+    model: str,        # as for `part_source`
+    error: Exception,  # what the library that tried said
+) -> OSError:          # to be raised
+    "Say in one line which part could not be loaded, why, and what would do."
+    source, _ = part_source(model, part)
+    what, why = f'cannot load the {part} of {str(model)!r}', ' '.join(str(error).split())[:300]
+    if Path(source).is_dir(): return OSError(f'{what} from {source!r}: {why}')
+    return OSError(f"{what}: {source!r} is not on this machine, and the hub did not give it (offline, or a wrong id?). "
+                   f"Fetch it once with the network on, or take 'mini', which needs none ({why})")
+
 def load_part(
     model_class: type,  # a class of transformers or diffusers with `from_pretrained`
     model: str,         # as for `part_source`
@@ -115,18 +127,16 @@ def load_part(
     source, subfolder = part_source(model, part)
     bars = logging.is_progress_bar_enabled()
     if Path(source).is_dir(): logging.disable_progress_bar()  # they are for downloads
-    where = f'the {part} of {str(model)!r} from {source!r}'
     try:
         options = dict(low_cpu_mem_usage=False) if 'diffusers' in model_class.__module__ else {}
         net, info = model_class.from_pretrained(source, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype, output_loading_info=True, **options)
     except Exception as e:  # whatever a library raises on a bad file or no network is one kind of trouble to the reader
-        hint = '' if Path(source).is_dir() else "; a hub model is downloaded once, and needs the network for that ('mini' needs none)"
-        raise OSError(f'cannot load {where}: {" ".join(str(e).split())[:300]}{hint}') from None
+        raise cannot_load(part, model, e) from None
     finally:
         if bars: logging.enable_progress_bar()
     lost = sorted(map(str, [*info['missing_keys'], *info['mismatched_keys']]))
-    if lost: raise OSError(f'{where} lacks {len(lost)} of its weights, the first of them {lost[0]}')
-    return net.to(device, dtype).eval().requires_grad_(False)
+    if lost: raise cannot_load(part, model, OSError(f'the file lacks {len(lost)} of the weights that its config.json asks for, the first of them {lost[0]}'))
+    return net.to(device).eval().requires_grad_(False)
 
 # %% ../nbs/00_core.ipynb #f1477411
 def sample_image(

@@ -10,19 +10,18 @@ import inspect
 
 from .scheduler import DDIM, LMS, Euler
 
-# %% ../nbs/04b_samplers.ipynb #38ec60f5
-_clean = dict(steps_offset=1, set_alpha_to_one=True)
+# %% ../nbs/04b_samplers.ipynb #4eb4fd9a
 SCHEDULERS = {  # name: (ours or None, diffusers' class, the settings that make theirs land on the clean latents)
     'lms':          (LMS,   'LMSDiscreteScheduler', {}),
     'euler':        (Euler, 'EulerDiscreteScheduler', {}),
-    'ddim':         (DDIM,  'DDIMScheduler', dict(_clean, clip_sample=False)),
+    'ddim':         (DDIM,  'DDIMScheduler', dict(clip_sample=False, set_alpha_to_one=True)),
     'ddpm':         (None,  'DDPMScheduler', dict(clip_sample=False)),
     'euler_a':      (None,  'EulerAncestralDiscreteScheduler', {}),
     'heun':         (None,  'HeunDiscreteScheduler', {}),
     'dpm2':         (None,  'KDPM2DiscreteScheduler', {}),
     'dpmpp_2m':     (None,  'DPMSolverMultistepScheduler', {}),
     'dpmpp_2m_sde': (None,  'DPMSolverMultistepScheduler', dict(algorithm_type='sde-dpmsolver++')),
-    'pndm':         (None,  'PNDMScheduler', dict(_clean, skip_prk_steps=True)),
+    'pndm':         (None,  'PNDMScheduler', dict(skip_prk_steps=True, set_alpha_to_one=True)),
     'unipc':        (None,  'UniPCMultistepScheduler', {}),
 }
 
@@ -40,7 +39,7 @@ def make_scheduler(
         cls, settings = ours, {}
     else:
         import diffusers
-        cls, settings = getattr(diffusers, theirs), dict(settings, beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear')
+        cls, settings = getattr(diffusers, theirs), dict(settings, beta_start=0.00085, beta_end=0.012, beta_schedule='scaled_linear', steps_offset=1)
     allowed = inspect.signature(cls.__init__).parameters
     for key in config:
         if key not in allowed or key == 'self': raise ValueError(f'{cls.__name__} has no setting {key!r}; it has {", ".join(list(allowed)[1:])}')

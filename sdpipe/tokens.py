@@ -5,15 +5,14 @@
 # %% auto #0
 __all__ = ['load_tokenizer', 'check_prompts', 'tokenize', 'show_tokens']
 
-# %% ../nbs/01_tokens.ipynb #1fbf9681
+# %% ../nbs/01_tokens.ipynb #d9fea2a0
 import warnings
-from pathlib import Path
 
 import torch
 
-from .core import check_part, part_source
+from .core import cannot_load, check_part, part_source
 
-# %% ../nbs/01_tokens.ipynb #f663f882
+# %% ../nbs/01_tokens.ipynb #e2ea0e94
 def load_tokenizer(
     model: str = 'mini',  # a key of `MODELS`, a hub id, or a folder in diffusers' layout
 ):  # a `CLIPTokenizer`
@@ -22,11 +21,9 @@ def load_tokenizer(
     check_part(model, 'tokenizer')
     source, subfolder = part_source(model, 'tokenizer')
     try: tokenizer = CLIPTokenizer.from_pretrained(source, subfolder=subfolder)
-    except Exception as e:  # as in `load_part`: one kind of trouble to the reader
-        hint = '' if Path(source).is_dir() else "; a hub model is downloaded once, and needs the network for that ('mini' needs none)"
-        raise OSError(f'cannot load the tokenizer of {str(model)!r} from {source!r}: {" ".join(str(e).split())[:300]}{hint}') from None
-    if tokenizer.model_max_length > 10_000:  # what transformers writes when the files do not say
-        raise OSError(f'the tokenizer of {str(model)!r} does not say how many tokens it gives: set model_max_length in its tokenizer_config.json')
+    except Exception as e: raise cannot_load('tokenizer', model, e) from None
+    if tokenizer.model_max_length > 10_000:  # what transformers puts when the files do not say
+        raise cannot_load('tokenizer', model, OSError('its tokenizer_config.json does not give model_max_length, the number of ids'))
     return tokenizer
 
 # %% ../nbs/01_tokens.ipynb #59f86870
