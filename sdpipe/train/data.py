@@ -17,7 +17,7 @@ def load_lists() -> dict:  # nouns in order, colours, held-out pairs, evaluation
     "Read what the model is judged on: written once, before any training"
     return json.loads((HERE/'lists.json').read_text())
 
-# %% ../../nbs/90_mini_data.ipynb #2110ef41
+# %% ../../nbs/90_mini_data.ipynb #3fc86304
 SIZES = dict(small=(.45, .55), normal=(.62, .76), big=(.85, .95))  # the drawing's longer side, as a share of the frame
 SIZE_WORDS = dict(small=['small', 'little', 'tiny'], normal=[''], big=['big', 'large', 'huge'])
 PLACES = dict(centre=(0, 0), left=(-1, 0), right=(1, 0), top=(0, -1), bottom=(0, 1))
@@ -62,7 +62,7 @@ def draw_spec(
     said = colour if rng.random() < .75 else ''
     return dict(noun=noun, colour=colour, size=size, place=place, caption=caption(noun, said, size, place, rng))
 
-# %% ../../nbs/90_mini_data.ipynb #da6dc97f
+# %% ../../nbs/90_mini_data.ipynb #3acadf0d
 def make_lists(
     nouns: list,   # all nouns, the built-in model's first
     colours: list, # colour names
@@ -91,7 +91,7 @@ def make_lists(
                 prompts_small=prompts(rng.sample(every, 500), 1000), prompts_large=prompts(rng.sample(large, 500), 2000),
                 prompts_held_out=prompts([tuple(p) for p in held[:n_small]] * 2, 3000))
 
-# %% ../../nbs/90_mini_data.ipynb #965ed181
+# %% ../../nbs/90_mini_data.ipynb #660d6a44
 CELL = 128  # pixels a drawing on the sheet
 
 def pack_sheet(
@@ -116,7 +116,7 @@ def load_drawings(nouns: list = None) -> dict:  # noun -> list of RGBA pictures,
     return {n: [sheet.crop((c*CELL, r*CELL, c*CELL + w, r*CELL + h)) for c, (_, _, w, h) in enumerate(index[n])]
             for r, n in enumerate(index) if nouns is None or n in nouns}
 
-# %% ../../nbs/90_mini_data.ipynb #142dfab7
+# %% ../../nbs/90_mini_data.ipynb #173e2004
 def background(
     rgb: list,                    # the colour's red, green and blue, 0-255
     px: int,                      # width and height
@@ -152,7 +152,7 @@ def compose(
     out[box] = out[box] * (1 - alpha) + drawing[..., :3] * alpha
     return out.round().astype(np.uint8)
 
-# %% ../../nbs/90_mini_data.ipynb #67f6e83b
+# %% ../../nbs/90_mini_data.ipynb #4d22c71e
 class Compositions:
     "An endless supply of captioned pictures: item `i` of a seed is always the same picture"
     def __init__(self,
