@@ -69,7 +69,7 @@ def cfg(
     "Push the prediction away from `uncond`, towards and past `text` (Ho & Salimans 2022, eq. 6, where w is our `scale` - 1)"
     return uncond + scale * (text - uncond)
 
-# %% ../nbs/05_guided_loop.ipynb #9abf00fb
+# %% ../nbs/05_guided_loop.ipynb #8cc5cfda
 @dataclass
 class Step:
     "Where the loop is after a step; it goes on from whatever `latents` then holds"
@@ -103,7 +103,7 @@ def noise_levels(
 def denoise_steps(
     latents: torch.Tensor,     # [B, 4, h, w]: unit noise, or latents noised for step `start`
     embeddings: torch.Tensor,  # [2B, 77, D], the negative half first; [B, 77, D] will do where the guidance is 1 throughout
-    unet,                      # from `load_unet`, or a callable with its signature, `dtype` and `device`
+    unet,                      # from `load_unet`, or a callable with its signature, `config`, `dtype` and `device`
     scheduler,                 # from `make_scheduler`; one loop at a time
     steps: int = 50,           # how many
     guidance_scale=7.5,        # a number, a sequence with one for each step, or a function of the step's index; 1 costs half
@@ -113,9 +113,11 @@ def denoise_steps(
 ):  # yields a `Step` after each step
     "Walk from noise to clean latents, one step at a time, steered by the prompt."
     check_steps(steps, scheduler.config.num_train_timesteps)
-    B = len(latents)
-    if latents.ndim != 4: raise ValueError(f'latents have the shape [B, 4, h, w], not {list(latents.shape)}')
-    check_finite(latents, 'the latents to start from'); check_finite(embeddings, 'the embeddings')
+    B, channels, width = len(latents), unet.config.in_channels, unet.config.cross_attention_dim
+    if latents.ndim != 4 or latents.shape[1] != channels: raise ValueError(f'latents have the shape [B, {channels}, h, w], not {list(latents.shape)}')
+    if embeddings.ndim != 3 or embeddings.shape[2] != width: raise ValueError(f'embeddings have the shape [2B, 77, {width}], not {list(embeddings.shape)}')
+    check_finite(latents, 'the latents to start from')
+    check_finite(embeddings, 'the embeddings')
     scheduler.set_timesteps(steps, device=unet.device)
     timesteps = scheduler.timesteps
     if isinstance(start, bool) or not isinstance(start, int) or not 0 <= start < len(timesteps): raise ValueError(f'start must be a step from 0 to {len(timesteps) - 1}, not {start!r}')

@@ -87,7 +87,7 @@ def check_parts(
     for fit, why in fits:
         if not fit: raise ValueError(f'these parts do not belong together: {why}')
 
-# %% ../nbs/06_pipeline.ipynb #e9cf5ebf
+# %% ../nbs/06_pipeline.ipynb #98388c5b
 @torch.no_grad()
 def text_to_image(
     prompts: str | list[str],       # one prompt, or one for each picture
@@ -106,10 +106,11 @@ def text_to_image(
     if len(negative) not in {len(prompts), 1 if isinstance(negative_prompt, str) else -1}: raise ValueError(f'{len(negative)} negative prompts for {len(prompts)} prompts: give one, or one for each')
     seeds = check_seeds(seed, len(prompts))
     check_steps(steps)
-    if not callable(guidance_scale) and not hasattr(guidance_scale, '__len__'): guidance_scales(guidance_scale, steps)
     for side in (height, width):
         if side is not None: check_size(side)
     if parts is None: parts = _mini()
+    parts.scheduler.set_timesteps(steps)
+    guidance_scales(guidance_scale, len(parts.scheduler.timesteps))
     noise = check_latents(latents, len(prompts), parts, height, width) if latents is not None else init_latents(seeds, parts.unet, parts.vae, height, width)
     embeddings = embed_prompts(prompts, parts.tokenizer, parts.text_encoder, negative_prompt)
     clean = denoise(noise, embeddings, parts.unet, parts.scheduler, steps, guidance_scale, seeds=seeds, progress=progress)

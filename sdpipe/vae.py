@@ -29,7 +29,7 @@ def vae_factor(
     "Count how many times the VAE halves a picture, as a factor."
     return 2 ** (len(vae.config.block_out_channels) - 1)
 
-# %% ../nbs/03_vae.ipynb #0a4d8f32
+# %% ../nbs/03_vae.ipynb #280ee0ac
 def images_to_tensor(
     images,      # a PIL image, or a list of them
     size=None,   # side of a square, or (height, width), in pixels: each picture is cut to that shape around its middle and resized
@@ -52,8 +52,8 @@ def check_size(
     "Give a size as height and width; `ValueError` unless they are whole numbers above 0."
     height, width = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
     for side in (height, width):
-        if not isinstance(side, int) or isinstance(side, bool) or side < 1: raise ValueError(f'height and width must be whole numbers of pixels, not {size!r}')
-    return height, width
+        if not isinstance(side, (int, np.integer)) or isinstance(side, bool) or side < 1: raise ValueError(f'height and width must be whole numbers of pixels, not {size!r}')
+    return int(height), int(width)
 
 def _rgb(im):
     if 'A' in im.getbands() or 'transparency' in im.info: im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im.convert('RGBA'))
