@@ -26,7 +26,7 @@ def load_tokenizer(
         raise cannot_load('tokenizer', model, OSError('its tokenizer_config.json does not give model_max_length, the number of ids'))
     return tokenizer
 
-# %% ../nbs/01_tokens.ipynb #59f86870
+# %% ../nbs/01_tokens.ipynb #cfdbdb6b
 def check_prompts(
     prompts,           # what the caller passed as prompts
     name: str = 'prompt',  # what to call it in the message
@@ -39,6 +39,7 @@ def check_prompts(
         if not isinstance(p, str): raise ValueError(f'{name} must be a list of strings, but it holds {p!r}')
     return prompts
 
+# %% ../nbs/01_tokens.ipynb #23189fd9
 def tokenize(
     prompts: str | list[str],  # one prompt, or one for each picture
     tokenizer,                 # from `load_tokenizer`
