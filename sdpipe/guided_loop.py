@@ -84,13 +84,13 @@ def guidance_scales(
         if not isinstance(s, (int, float, np.number)) or isinstance(s, bool) or not math.isfinite(s): raise ValueError(f'guidance_scale must be a finite number, not {s!r}')
     return [float(s) for s in scales]
 
-# %% ../nbs/05_guided_loop.ipynb #47389f5f
+# %% ../nbs/05_guided_loop.ipynb #7a2023b2
 def noise_levels(
     scheduler,  # one of ours or of diffusers', after `set_timesteps`
 ) -> list[float]:
     "Look up the noise level sigma of every timestep, also of one that lies between two."
-    a = scheduler.alphas_cumprod.double().cpu().numpy()
-    return np.interp(scheduler.timesteps.double().cpu().numpy(), np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
+    a = scheduler.alphas_cumprod.cpu().double().numpy()
+    return np.interp(scheduler.timesteps.cpu().double().numpy(), np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
 
 # %% ../nbs/05_guided_loop.ipynb #3651990f
 @dataclass
