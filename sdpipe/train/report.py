@@ -12,7 +12,7 @@ import torch, torch.nn as nn, torch.nn.functional as F
 from diffusers import LMSDiscreteScheduler, StableDiffusionPipeline
 from PIL import Image
 from tqdm import tqdm
-from .data import Compositions, load_lists
+from .data import Compositions, compose, load_lists
 from .vae import psnr, rate_at, to_batch
 
 # %% ../../nbs/93_mini_report.ipynb #a687b709
@@ -188,12 +188,14 @@ def report(
     x, out['unseen words'] = ask('unseen', words)
     got = classify(judge, x)[:, 0]
     out['unseen words, right of 2'] = {w: sum(nouns[g] == r['noun'] for g, r in zip(got, words) if r['word'] == w) for w in dict.fromkeys(r['word'] for r in words)}
-    ratios = {}
-    for noun, colour in [('truck', 'blue'), ('cat', 'green'), ('car', 'yellow'), ('fish', 'white'), ('house', 'pink'), ('cake', 'gray')]:
+    ratios, rng = {}, np.random.default_rng(5)
+    for k, noun in enumerate(n for n in ('truck', 'cat', 'car', 'fish', 'house', 'cake') if n in nouns):
+        colour = [c for c in colours if (noun, c) not in unseen_comps.held_out][k]
         made = make_pictures(pipe, [f'a {noun} on a {colour} background'] * 8, list(range(8)), steps)
-        only = [p for p, s in (unseen_comps[i] for i in range(20000)) if s['noun'] == noun and s['colour'] == colour and s['size'] == 'normal' and s['place'] == 'centre'][:8]
-        real = torch.from_numpy(np.stack(only)).permute(0, 3, 1, 2).float() / 127.5 - 1
-        ratios[noun] = round(drawing_distance(made.clamp(-1, 1), lists['rgb'][colour]) / drawing_distance(real, lists['rgb'][colour]), 2)
+        ways, rgb = unseen_comps.drawings[noun], lists['rgb'][colour]
+        real = np.stack([compose(ways[rng.integers(len(ways))], rgb, 'normal', 'centre', px, rng) for _ in range(8)])
+        real = torch.from_numpy(real).permute(0, 3, 1, 2).float() / 127.5 - 1
+        ratios[noun] = round(drawing_distance(made.clamp(-1, 1), rgb) / drawing_distance(real, rgb), 2)
     out['variety, of that between training pictures'] = ratios
     make_pictures(pipe, ['a truck'], [0], 25)
     start = time.time()
