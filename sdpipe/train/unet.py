@@ -3,15 +3,16 @@
 # %% auto #0
 __all__ = ['write_tokenizer', 'sentence_vectors', 'word_table', 'make_text_encoder', 'random_captions', 'Reader',
            'train_text_encoder', 'make_unet', 'noise_schedule', 'noise_loss', 'cache_latents', 'cache_captions',
-           'write_mini', 'train_unet', 'main']
+           'write_mini', 'average_gradients', 'train_unet', 'prepare', 'main']
 
 # %% ../../nbs/92_mini_unet.ipynb #443857f8
-import argparse, copy, gzip, importlib.util, json, random, shutil
+import argparse, copy, datetime, gzip, importlib.util, json, os, random, shutil
 from pathlib import Path
 import numpy as np
-import torch, torch.nn as nn, torch.nn.functional as F
+import torch, torch.distributed as dist, torch.nn as nn, torch.nn.functional as F
 from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from .data import PLACES, SIZES, Compositions, caption, draw_spec, load_lists
 from .vae import level_latents, make_vae, rate_at, save_state, train_vae
@@ -232,6 +233,9 @@ def write_mini(
     shutil.copytree(tokenizer, new/'tokenizer')
     for name, part in dict(text_encoder=te, vae=vae, unet=unet).items():
         copy.deepcopy(part).cpu().half().save_pretrained(new/name)
+    weights = new/'text_encoder/model.safetensors'  # under the names that every release of transformers reads
+    named = {k if k.startswith('text_model.') else f'text_model.{k}': v for k, v in load_file(weights).items()}
+    save_file(named, weights, metadata={'format': 'pt'})
     text = json.loads((new/'text_encoder/config.json').read_text()) | dict(dtype='float32')  # transformers would follow the file's fp16, diffusers does not
     (new/'text_encoder/config.json').write_text(json.dumps(text, indent=2) + '\n')
     PNDMScheduler(beta_schedule='scaled_linear', beta_start=.00085, beta_end=.012, num_train_timesteps=1000, skip_prk_steps=True,
@@ -247,6 +251,16 @@ def write_mini(
     new.replace(out)
     shutil.rmtree(Path(str(out) + '.old'), ignore_errors=True)
 
+# %% ../../nbs/92_mini_unet.ipynb #08e0fbe2
+def average_gradients(
+    params: list,  # parameters that have gradients
+):
+    "Give every process that torchrun started the mean of all their gradients; alone, change nothing"
+    if not dist.is_initialized(): return
+    flat = torch.cat([p.grad.flatten() for p in params])
+    dist.all_reduce(flat)
+    for p, g in zip(params, flat.split([p.numel() for p in params])): p.grad.copy_(g.view_as(p) / dist.get_world_size())
+
 # %% ../../nbs/92_mini_unet.ipynb #a1f91ec6
 def train_unet(
     unet: UNet2DConditionModel,
@@ -255,7 +269,7 @@ def train_unet(
     empty: torch.Tensor,       # what the empty caption says, [77, width]
     path: Path,                # checkpoint: read if it is there, written as it goes
     steps: int = 20000,
-    batch: int = 16,
+    batch: int = 16,           # in each process
     rate: float = 1e-3,        # the highest learning rate
     device='cpu',
     half=True,                 # multiply in bfloat16 (weights and losses stay in fp32)
@@ -264,7 +278,8 @@ def train_unet(
     on_save=lambda step, ema: None,  # called with the averaged U-Net at every checkpoint
 ) -> UNet2DConditionModel:     # the running average of the weights
     "Train, resuming where the checkpoint stopped"
-    abar = noise_schedule().to(device)
+    abar, alone = noise_schedule().to(device), not dist.is_initialized()
+    rank, world = (0, 1) if alone else (dist.get_rank(), dist.get_world_size())
     unet.to(device).train()
     ema, first, path = copy.deepcopy(unet).eval(), 0, Path(path)
     opt = torch.optim.AdamW(unet.parameters(), rate, betas=(.9, .99), weight_decay=.01, fused=True)
@@ -272,41 +287,32 @@ def train_unet(
         ck = torch.load(path, map_location=device)
         unet.load_state_dict(ck['model']); ema.load_state_dict(ck['ema']); opt.load_state_dict(ck['opt']); first = ck['step']
     live, slow = list(unet.parameters()), list(ema.parameters())
-    bar, seen = tqdm(range(first, steps), initial=first, total=steps, mininterval=5), []
+    bar, seen = tqdm(range(first, steps), initial=first, total=steps, mininterval=5, disable=rank > 0), []
     for step in bar:
-        torch.manual_seed(step)
+        torch.manual_seed(step * world + rank)
         for g in opt.param_groups: g['lr'] = rate_at(step, steps, rate, warm=400)
         at = torch.randint(len(latents), (batch,))
         said = torch.where(torch.rand(batch, 1, 1) < drop, empty, context[at].float())
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             loss = noise_loss(unet, latents[at].float().to(device), said.to(device), abar)
         opt.zero_grad(); loss.backward()
+        average_gradients(live)
         torch.nn.utils.clip_grad_norm_(live, 1.)
         opt.step()
         with torch.no_grad(): torch._foreach_lerp_(slow, live, 1 - min(.9995, (step + 1) / (step + 10)))
         seen.append(loss.item())
         if step % 50 == 0: bar.set_postfix(loss=f'{np.mean(seen[-500:]):.4f}')
-        if (step + 1) % every == 0 or step + 1 == steps:
+        if rank == 0 and ((step + 1) % every == 0 or step + 1 == steps):
             save_state(path, model=unet.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=step + 1)
             tqdm.write(f'{step + 1} loss {np.mean(seen[-every:]):.4f}')
             on_save(step + 1, ema)
     return ema
 
 # %% ../../nbs/92_mini_unet.ipynb #329fcddb
-def main(argv: list = None):
-    "Train the built-in model: text encoder, VAE, U-Net; stop it and start it again as you like"
-    p = argparse.ArgumentParser(prog='sdpipe-train-mini', description=main.__doc__)
-    p.add_argument('--work', type=Path, default=Path('mini-training'), help='folder for checkpoints')
-    p.add_argument('--out', type=Path, default=Path('mini'), help='folder to write the model to')
-    p.add_argument('--start', type=Path, default=Path(__file__).parents[1]/'mini', help='model that lends its tokenizer')
-    p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    p.add_argument('--size', type=int, default=64, help='width and height of the pictures, a multiple of 16')
-    p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns')
-    p.add_argument('--batch', type=int, default=16)
-    for name, steps in dict(text=3000, vae=12000, unet=20000).items(): p.add_argument(f'--{name}-steps', type=int, default=steps)
-    p.add_argument('--cached', type=int, default=40000, help='compositions encoded for the U-Net')
-    a = p.parse_args(argv)
-    a.work.mkdir(parents=True, exist_ok=True)
+def prepare(
+    a: argparse.Namespace,  # from `main`
+):                          # called with a step and a U-Net, writes the folder
+    "Train what the U-Net needs, or load it: text encoder, VAE, cached latents and captions"
     nouns, tokenizer = load_lists()['nouns'], CLIPTokenizer.from_pretrained(a.start/'tokenizer')
     comps = Compositions(nouns[:a.nouns], a.size)
     if not (a.work/'words.pt').exists(): save_state(a.work/'words.pt', words=word_table(tokenizer, nouns))
@@ -322,7 +328,26 @@ def main(argv: list = None):
     if not (a.work/'cache.pt').exists():
         latents, texts = cache_latents(vae, comps, a.cached, device=a.device)
         save_state(a.work/'cache.pt', latents=latents, context=cache_captions(texts + [''], tokenizer, te))
+    return lambda step, ema: write_mini(a.out, a.start/'tokenizer', te, vae, ema)
+
+def main(argv: list = None):
+    "Train the built-in model: text encoder, VAE, U-Net; stop it and start it again as you like"
+    p = argparse.ArgumentParser(prog='sdpipe-train-mini', description=main.__doc__)
+    p.add_argument('--work', type=Path, default=Path('mini-training'), help='folder for checkpoints')
+    p.add_argument('--out', type=Path, default=Path('mini'), help='folder to write the model to')
+    p.add_argument('--start', type=Path, default=Path(__file__).parents[1]/'mini', help='model that lends its tokenizer')
+    p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    p.add_argument('--size', type=int, default=64, help='width and height of the pictures, a multiple of 16')
+    p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns')
+    p.add_argument('--batch', type=int, default=16)
+    for name, steps in dict(text=3000, vae=12000, unet=20000).items(): p.add_argument(f'--{name}-steps', type=int, default=steps)
+    p.add_argument('--cached', type=int, default=40000, help='compositions encoded for the U-Net')
+    a = p.parse_args(argv)
+    a.work.mkdir(parents=True, exist_ok=True)
+    if 'WORLD_SIZE' in os.environ: dist.init_process_group('gloo', timeout=datetime.timedelta(days=7))  # torchrun --no-python sdpipe-train-mini
+    on_save = prepare(a) if not dist.is_initialized() or dist.get_rank() == 0 else None
+    if dist.is_initialized(): dist.barrier()
     cache = torch.load(a.work/'cache.pt')
     torch.manual_seed(0)
     train_unet(make_unet(a.size // 8), cache['latents'], cache['context'][:-1], cache['context'][-1].float(), a.work/'unet.pt',
-               a.unet_steps, a.batch, device=a.device, on_save=lambda step, ema: write_mini(a.out, a.start/'tokenizer', te, vae, ema))
+               a.unet_steps, a.batch, device=a.device, on_save=on_save)
