@@ -6,7 +6,8 @@
 __all__ = ['PARTS', 'MODELS', 'part_source', 'check_part', 'default_device', 'default_dtype', 'check_finite', 'resolve_device',
            'cannot_load', 'load_part', 'sample_image', 'show_images']
 
-# %% ../nbs/00_core.ipynb #a1260e7d
+# %% ../nbs/00_core.ipynb #1bb5fdec
+import logging
 import math
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def resolve_device(
         raise ValueError(f'dtype {dtype!r} is not one that the networks run in: float16, bfloat16, float32 or float64')
     return device, dtype
 
-# %% ../nbs/00_core.ipynb #f64bdec4
+# %% ../nbs/00_core.ipynb #69aaf02d
 def cannot_load(
     part: str,         # one of `PARTS`
     model: str,        # as for `part_source`
@@ -121,19 +122,21 @@ def load_part(
     dtype=None,         # its precision; what suits the device if not given
 ) -> torch.nn.Module:   # frozen, in evaluation mode
     "Load one network from safetensors; `OSError` if it is missing, damaged or incomplete."
-    from transformers.utils import logging
+    from transformers.utils import logging as bars
     device, dtype = resolve_device(device, dtype)
     check_part(model, part)
     source, subfolder = part_source(model, part)
-    bars = logging.is_progress_bar_enabled()
-    if Path(source).is_dir(): logging.disable_progress_bar()  # they are for downloads
+    shown = bars.is_progress_bar_enabled()
+    if Path(source).is_dir(): bars.disable_progress_bar()  # they are for downloads
+    logging.disable(logging.WARNING)  # missing weights are an error below
     try:
         options = dict(low_cpu_mem_usage=False) if 'diffusers' in model_class.__module__ else {}
         net, info = model_class.from_pretrained(source, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype, output_loading_info=True, **options)
     except Exception as e:  # whatever a library raises on a bad file or no network is one kind of trouble to the reader
         raise cannot_load(part, model, e) from None
     finally:
-        if bars: logging.enable_progress_bar()
+        logging.disable(logging.NOTSET)
+        if shown: bars.enable_progress_bar()
     lost = sorted(map(str, [*info['missing_keys'], *info['mismatched_keys']]))
     if lost: raise cannot_load(part, model, OSError(f'the file lacks {len(lost)} of the weights that its config.json asks for, the first of them {lost[0]}'))
     return net.to(device).eval().requires_grad_(False)
