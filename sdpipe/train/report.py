@@ -4,7 +4,7 @@
 __all__ = ['Classifier', 'soften', 'label_batch', 'train_classifier', 'classify', 'make_pictures', 'contact_sheet',
            'drawing_distance', 'load_pipe', 'shares', 'report', 'main']
 
-# %% ../../nbs/93_mini_report.ipynb #0964e32e
+# %% ../../nbs/93_mini_report.ipynb #02a5af8e
 import argparse, json, time
 from pathlib import Path
 import numpy as np
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from .data import Compositions, compose, load_lists
 from .vae import psnr, rate_at, to_batch
 
-# %% ../../nbs/93_mini_report.ipynb #a687b709
+# %% ../../nbs/93_mini_report.ipynb #f6a885ee
 class Classifier(nn.Module):
     "Name the noun and the background colour of a picture"
     def __init__(self,
@@ -32,7 +32,7 @@ class Classifier(nn.Module):
         h = self.flat(self.body(x).flatten(1))
         return self.noun(h), self.colour(h)
 
-# %% ../../nbs/93_mini_report.ipynb #67c88185
+# %% ../../nbs/93_mini_report.ipynb #5b1f0597
 def soften(
     x: torch.Tensor,   # pictures
 ) -> torch.Tensor:     # a third as they were, the rest blurred or speckled
@@ -43,7 +43,7 @@ def soften(
     pick = torch.rand(len(x), 1, 1, 1, device=x.device)
     return torch.where(pick < .33, x, torch.where(pick < .66, blur, x + .06 * torch.randn_like(x))).clamp(-1, 1)
 
-# %% ../../nbs/93_mini_report.ipynb #717f1b7e
+# %% ../../nbs/93_mini_report.ipynb #a36d762c
 def label_batch(
     comps: Compositions,  # where the pictures come from
     first: int, n: int,   # index of the first picture, how many
@@ -82,7 +82,7 @@ def classify(
     "Say what pictures show"
     return torch.cat([torch.stack([o.argmax(1) for o in model(part)], 1) for part in x.clamp(-1, 1).split(64)])
 
-# %% ../../nbs/93_mini_report.ipynb #87239c1d
+# %% ../../nbs/93_mini_report.ipynb #ab4ac85a
 @torch.no_grad()
 def make_pictures(
     pipe: StableDiffusionPipeline,
@@ -123,7 +123,7 @@ def drawing_distance(
     pairs = [(i, j) for i in range(len(x)) for j in range(i)]
     return float(np.mean([(x[i] - x[j]).abs().mean(0)[ink[i] | ink[j]].mean() for i, j in pairs]))
 
-# %% ../../nbs/93_mini_report.ipynb #21f7daf4
+# %% ../../nbs/93_mini_report.ipynb #b3d52f82
 def load_pipe(
     model: Path,       # folder in diffusers' layout
     device='cpu',
@@ -134,7 +134,7 @@ def load_pipe(
     if scheduler == 'lms': pipe.scheduler = LMSDiscreteScheduler.from_config(pipe.scheduler.config)
     return pipe
 
-# %% ../../nbs/93_mini_report.ipynb #181c9b70
+# %% ../../nbs/93_mini_report.ipynb #7889742e
 def shares(
     seen: torch.Tensor,   # from `classify`
     rows: list,           # prompts with their noun and colour
@@ -203,7 +203,7 @@ def report(
     out['seconds a picture, 25 guided steps'] = (time.time() - start) / 3
     return out
 
-# %% ../../nbs/93_mini_report.ipynb #6df6d432
+# %% ../../nbs/93_mini_report.ipynb #17e7defa
 def main(argv: list = None):
     "Train the judge on renders, then measure the built-in model with it"
     p = argparse.ArgumentParser(prog='sdpipe-report-mini', description=main.__doc__)
