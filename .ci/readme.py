@@ -20,6 +20,7 @@ def main():
     for cell in nb.cells:
         directives = getattr(cell, 'directives_', {})
         if directives.get('echo:') == ['false']: cell.metadata['transient'] = {'remove_source': True}
+        cell['source'] = re.sub(r'^#\|.*\n', '', cell['source'], flags=re.M)
         alts += [' '.join(directives['fig-alt:'])] if 'fig-alt:' in directives else []
     nb.metadata['language_info'] = {'name': 'python'}
     plain = dict(nb, cells=[{k: c[k] for k in KEPT if k in c} for c in nb.cells])

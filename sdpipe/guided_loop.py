@@ -6,16 +6,15 @@
 __all__ = ['load_unet', 'check_seeds', 'init_latents', 'cfg', 'guidance_scales', 'noise_levels', 'Step', 'denoise_steps',
            'denoise']
 
-# %% ../nbs/05_guided_loop.ipynb #1d6445c7
+# %% ../nbs/05_guided_loop.ipynb #e5e73796
 import inspect
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from .core import check_finite, load_part
+from .core import check_finite, check_tensor, load_part
 from .scheduler import check_steps, split_prediction
 from .vae import check_divides, check_size, vae_factor
 
@@ -29,13 +28,13 @@ def load_unet(
     from diffusers import UNet2DConditionModel
     return load_part(UNet2DConditionModel, model, 'unet', device, dtype)
 
-# %% ../nbs/05_guided_loop.ipynb #9eba26cb
+# %% ../nbs/05_guided_loop.ipynb #d0ce9ac4
 def check_seeds(
     seeds,     # an int, or a list of them
     n: int,    # how many pictures
 ) -> list[int]:
     "Give one seed for each picture: an int stands for itself and the ones that follow; `ValueError` for anything else."
-    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool): seeds = [seeds + k for k in range(n)]
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool): seeds = [int(seeds) + k for k in range(n)]
     if not isinstance(seeds, (list, tuple, range)): raise ValueError(f'seed must be a whole number or a list of them, not {seeds!r}')
     if len(seeds) != n: raise ValueError(f'{len(seeds)} seeds for {n} pictures: give one number, or one for each')
     for s in seeds:
@@ -69,19 +68,19 @@ def cfg(
     "Push the prediction away from `uncond`, towards and past `text` (Ho & Salimans 2022, eq. 6, where w is our `scale` - 1)"
     return uncond + scale * (text - uncond)
 
-# %% ../nbs/05_guided_loop.ipynb #22d4b897
+# %% ../nbs/05_guided_loop.ipynb #cc5f1099
 def guidance_scales(
     guidance_scale,  # a number, a sequence with one for each step, or a function of the step's index
     n: int,          # how many steps
 ) -> list[float]:    # [n]
     "Spell out the guidance of every step; `ValueError` for what is not a number, or too few of them."
     if callable(guidance_scale): scales = [guidance_scale(i) for i in range(n)]
-    elif isinstance(guidance_scale, (int, float, np.number)): scales = [guidance_scale] * n
+    elif isinstance(guidance_scale, (int, float, np.integer, np.floating)): scales = [guidance_scale] * n
     elif isinstance(guidance_scale, (list, tuple, range, np.ndarray)): scales = list(guidance_scale)
     else: raise ValueError(f'guidance_scale must be a number, a sequence or a function, not {guidance_scale!r}')
     if len(scales) != n: raise ValueError(f'guidance_scale has {len(scales)} values for {n} steps: give one for each')
     for s in scales:
-        if not isinstance(s, (int, float, np.number)) or isinstance(s, bool) or not math.isfinite(s): raise ValueError(f'guidance_scale must be a finite number, not {s!r}')
+        if not isinstance(s, (int, float, np.integer, np.floating)) or isinstance(s, bool) or not abs(s) < 1e6: raise ValueError(f'guidance_scale must be a finite number below a million, not {s!r}')
     return [float(s) for s in scales]
 
 # %% ../nbs/05_guided_loop.ipynb #7a2023b2
@@ -121,7 +120,7 @@ def _walk(x, embeddings, unet, scheduler, timesteps, scales, guide, start, gener
         yield step
         x = step.latents
 
-# %% ../nbs/05_guided_loop.ipynb #1b21a00e
+# %% ../nbs/05_guided_loop.ipynb #4d4571e6
 def denoise_steps(
     latents: torch.Tensor,     # [B, 4, h, w]: unit noise, or latents noised for step `start`
     embeddings: torch.Tensor,  # [2B, 77, D], the negative half first; [B, 77, D] will do where the guidance is 1 throughout
@@ -135,9 +134,9 @@ def denoise_steps(
 ):  # yields a `Step` after each step
     "Walk from noise to clean latents, one step at a time, steered by the prompt."
     check_steps(steps, scheduler.config.num_train_timesteps)
-    B, channels, width = len(latents), unet.config.in_channels, unet.config.cross_attention_dim
-    if latents.ndim != 4 or latents.shape[1] != channels: raise ValueError(f'latents have the shape [B, {channels}, h, w], not {list(latents.shape)}')
-    if embeddings.ndim != 3 or embeddings.shape[2] != width: raise ValueError(f'embeddings have the shape [2B, 77, {width}], not {list(embeddings.shape)}')
+    check_tensor(latents, 'latents', ('B', unet.config.in_channels, 'h', 'w'))
+    check_tensor(embeddings, 'embeddings', ('2B', 'tokens', unet.config.cross_attention_dim))
+    B = len(latents)
     check_finite(latents, 'the latents to start from')
     check_finite(embeddings, 'the embeddings')
     scheduler.set_timesteps(steps, device=unet.device)
@@ -154,8 +153,9 @@ def denoise_steps(
 
 def _generators(scheduler, seeds, latents):
     "Continue each picture's own noise after what `init_latents` drew from it, for a scheduler that needs more."
-    if 'generator' not in inspect.signature(scheduler.step).parameters or seeds is None: return {}
+    if seeds is None: return {}
     generators = [torch.Generator().manual_seed(s) for s in check_seeds(seeds, len(latents))]
+    if 'generator' not in inspect.signature(scheduler.step).parameters: return {}
     for g in generators: torch.randn(latents.shape[1:], generator=g)
     return dict(generator=generators)
 

@@ -6,7 +6,7 @@
 __all__ = ['Parts', 'noise_settings', 'check_parts', 'load_parts', 'check_latents', 'text_to_image', 'Parser', 'parser',
            'output_files', 'image_grid', 'save_image', 'make_files', 'main']
 
-# %% ../nbs/06_pipeline.ipynb #10a0bd5a
+# %% ../nbs/06_pipeline.ipynb #3e9a164f
 import argparse
 import json
 import logging
@@ -23,7 +23,7 @@ import torch
 from huggingface_hub import hf_hub_download
 from PIL import Image
 
-from .core import MODELS, PARTS, cannot_load, check_finite, check_part, part_source, resolve_device
+from .core import MODELS, PARTS, cannot_load, check_finite, check_tensor, check_part, part_source, resolve_device
 from .guided_loop import check_seeds, denoise, guidance_scales, init_latents, load_unet
 from .samplers import SCHEDULERS, make_scheduler
 from .scheduler import check_steps
@@ -40,7 +40,7 @@ class Parts(NamedTuple):
     unet: object          # noisy latents to noise
     scheduler: object     # from noise level to noise level
 
-# %% ../nbs/06_pipeline.ipynb #0d14e820
+# %% ../nbs/06_pipeline.ipynb #4347bd16
 def noise_settings(
     model: str,  # as for `load_parts`
 ) -> dict:       # settings for `make_scheduler`
@@ -53,13 +53,13 @@ def noise_settings(
     try:
         if Path(source).is_dir(): file = Path(source)/subfolder/'scheduler_config.json'
         else: file = Path(hf_hub_download(source, 'scheduler_config.json', subfolder=subfolder or None))
-        config = json.loads(file.read_text())
+        config = dict(json.loads(file.read_text()))
     except Exception as e: raise cannot_load('scheduler', model, e) from None
     if config.get('trained_betas') or config.get('rescale_betas_zero_snr'): raise ValueError(f'the noise schedule of {str(model)!r} is not one that sdpipe knows: it has betas of its own')
     keys = 'num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule', 'prediction_type'
     return {k: config[k] for k in keys if k in config}
 
-# %% ../nbs/06_pipeline.ipynb #15454f06
+# %% ../nbs/06_pipeline.ipynb #6fca77b7
 def check_parts(
     parts: Parts,  # from any source
 ) -> None:
@@ -70,12 +70,14 @@ def check_parts(
         (tok.model_max_length <= enc.max_position_embeddings, f'the tokenizer gives {tok.model_max_length} tokens and the text encoder reads {enc.max_position_embeddings}'),
         (enc.hidden_size == unet.cross_attention_dim, f'the text encoder gives vectors of {enc.hidden_size} numbers and the U-Net reads {unet.cross_attention_dim}'),
         (vae.latent_channels == unet.in_channels == unet.out_channels, f'the VAE has {vae.latent_channels} latent channels, the U-Net takes {unet.in_channels} and gives {unet.out_channels}'),
+        (bool(vae.scaling_factor), 'the VAE has no scaling_factor'),
+        (unet.sample_size is not None, 'the U-Net does not say which size it was trained on (sample_size)'),
         (unet.addition_embed_type is None and unet.class_embed_type is None, 'the U-Net wants more to go by than text (as that of Stable Diffusion XL does)'),
     ]
     for fit, why in fits:
         if not fit: raise ValueError(f'these parts do not belong together: {why}')
 
-# %% ../nbs/06_pipeline.ipynb #e20edf41
+# %% ../nbs/06_pipeline.ipynb #e517ef05
 def load_parts(
     model: str = 'mini',  # a key of `MODELS`, a hub id, or a folder in diffusers' layout
     device=None,          # where to put them; the fastest device if not given
@@ -86,11 +88,12 @@ def load_parts(
     device, dtype = resolve_device(device, dtype)
     for part in PARTS[:4]: check_part(model, part)
     if isinstance(scheduler, str): scheduler = make_scheduler(scheduler, **noise_settings(model))
+    if not hasattr(scheduler, 'set_timesteps'): raise ValueError(f'scheduler must be a name or a scheduler, not {scheduler!r}')
     parts = Parts(load_tokenizer(model), load_text_encoder(model, device, dtype), load_vae(model, device, dtype), load_unet(model, device, dtype), scheduler)
     check_parts(parts)
     return parts
 
-# %% ../nbs/06_pipeline.ipynb #988ab9ba
+# %% ../nbs/06_pipeline.ipynb #b2f9d327
 def check_latents(
     latents: torch.Tensor,  # as the caller gave them
     n: int,                 # how many pictures
@@ -105,9 +108,9 @@ def check_latents(
     if height is not None or width is not None: check_divides(height or f, width or f, parts.vae)
     if len(shape) != 4 or any(isinstance(w, int) and w != s for w, s in zip(want, shape)) or 0 in shape:
         raise ValueError(f'latents for {n} pictures have the shape [{", ".join(map(str, want))}], not {shape}')
-    return check_finite(latents, 'the latents to start from')
+    return check_finite(check_tensor(latents, 'latents', (n, c, 'h', 'w')), 'the latents to start from')
 
-# %% ../nbs/06_pipeline.ipynb #232bca3f
+# %% ../nbs/06_pipeline.ipynb #492393dd
 @torch.no_grad()
 def text_to_image(
     prompts: str | list[str],       # one prompt, or one for each picture
@@ -129,6 +132,7 @@ def text_to_image(
     for side in (height, width):
         if side is not None: check_size(side)
     if parts is None: parts = _mini()
+    if not isinstance(parts, Parts): raise ValueError(f'parts must come from load_parts, not {type(parts).__name__}')
     parts.scheduler.set_timesteps(steps)
     guidance_scales(guidance_scale, len(parts.scheduler.timesteps))
     noise = check_latents(latents, len(prompts), parts, height, width) if latents is not None else init_latents(seeds, parts.unet, parts.vae, height, width)

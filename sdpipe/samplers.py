@@ -10,7 +10,7 @@ import inspect
 
 from .scheduler import DDIM, LMS, Euler
 
-# %% ../nbs/04b_samplers.ipynb #4eb4fd9a
+# %% ../nbs/04b_samplers.ipynb #5269b88a
 SCHEDULERS = {  # name: (ours or None, diffusers' class, the settings that make theirs land on the clean latents)
     'lms':          (LMS,   'LMSDiscreteScheduler', {}),
     'euler':        (Euler, 'EulerDiscreteScheduler', {}),
@@ -31,11 +31,11 @@ def make_scheduler(
     **config,                 # settings of that class; the noise schedule is Stable Diffusion v1's unless told otherwise
 ):  # a `Scheduler`, or one of diffusers'
     "Make a scheduler by name; `ValueError` for a name, library or setting that does not exist."
-    if name not in SCHEDULERS: raise ValueError(f'unknown scheduler {name!r}; it is one of {", ".join(SCHEDULERS)}')
+    if not isinstance(name, str) or name not in SCHEDULERS: raise ValueError(f'unknown scheduler {name!r}; it is one of {", ".join(SCHEDULERS)}')
     ours, theirs, settings = SCHEDULERS[name]
     if library not in ('sdpipe', 'diffusers'): raise ValueError(f"unknown library {library!r}; it is 'sdpipe' or 'diffusers'")
     if library == 'sdpipe':
-        if not ours: raise ValueError(f"{name!r} is not among sdpipe's own ({', '.join(k for k, v in SCHEDULERS.items() if v[0])}): take library='diffusers'")
+        if not ours: raise ValueError(f"{name!r} is not among sdpipe's own ({', '.join(k for k, v in SCHEDULERS.items() if v[0])}): in Python, library='diffusers' has it")
         cls, settings = ours, {}
     else:
         import diffusers

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.polynomial import Polynomial
 
-# %% ../nbs/04_scheduler.ipynb #83347bc4
+# %% ../nbs/04_scheduler.ipynb #673a2fcc
 def noise_schedule(
     beta_start: float = 0.00085,        # variance of the noise added by the first step of training
     beta_end: float = 0.012,            # and by the last
@@ -22,9 +22,11 @@ def noise_schedule(
     num_train_timesteps: int = 1000,    # how many there are
 ) -> torch.Tensor:                      # [num_train_timesteps], fp32, falling
     "Tell what share of a picture's variance is left after each step of adding noise, `alphas_cumprod` (Ho et al. 2020, sec. 2)."
+    if not all(isinstance(b, (int, float)) for b in (beta_start, beta_end)): raise ValueError(f"betas must be numbers, not {beta_start!r} and {beta_end!r}")
+    if not isinstance(num_train_timesteps, int) or num_train_timesteps < 1: raise ValueError(f"num_train_timesteps must be a whole number above 0, not {num_train_timesteps!r}")
     if not 0 < beta_start <= beta_end < 1: raise ValueError(f'betas must rise within 0 and 1, not from {beta_start} to {beta_end}')
     powers = {'scaled_linear': 0.5, 'linear': 1}
-    if beta_schedule not in powers: raise ValueError(f'unknown beta_schedule {beta_schedule!r}; it is one of {", ".join(powers)}')
+    if not isinstance(beta_schedule, str) or beta_schedule not in powers: raise ValueError(f'unknown beta_schedule {beta_schedule!r}; it is one of {", ".join(powers)}')
     p = powers[beta_schedule]
     betas = torch.linspace(beta_start**p, beta_end**p, num_train_timesteps, dtype=torch.float32) ** (1 / p)
     return (1 - betas).cumprod(0)
@@ -66,7 +68,7 @@ def check_steps(
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 1 <= steps <= num_train_timesteps:
         raise ValueError(f'steps must be a whole number from 1 to {num_train_timesteps}, not {steps!r}')
 
-# %% ../nbs/04_scheduler.ipynb #62193818
+# %% ../nbs/04_scheduler.ipynb #c50bc3d7
 class SolverStep(NamedTuple):
     "What a solver's `step` gives"
     prev_sample: torch.Tensor  # the latents at the next noise level, [B, 4, h, w]
@@ -88,10 +90,10 @@ class Scheduler:
         kinds = 'epsilon', 'v_prediction', 'sample'
         if prediction_type not in kinds: raise ValueError(f'unknown prediction_type {prediction_type!r}; it is one of {", ".join(kinds)}')
         spacing = spacing or self.spacing
+        self.alphas_cumprod = noise_schedule(beta_start, beta_end, beta_schedule, num_train_timesteps)
         spaced_timesteps(1, spacing)  # refuses an unknown one
         self.config = SimpleNamespace(spacing=spacing, prediction_type=prediction_type, beta_start=beta_start, beta_end=beta_end,
                                       beta_schedule=beta_schedule, num_train_timesteps=num_train_timesteps)
-        self.alphas_cumprod = noise_schedule(beta_start, beta_end, beta_schedule, num_train_timesteps)
         self.timesteps = None
 
     def set_timesteps(
@@ -180,9 +182,9 @@ class Scheduler:
         self.step_index = i + 1
         return SolverStep(prev, denoised)
 
-# %% ../nbs/04_scheduler.ipynb #94d69f55
+# %% ../nbs/04_scheduler.ipynb #670b62c7
 class Euler(Scheduler):
-    "One straight step along the slope (Karras et al. 2022, alg. 1 with no added noise)"
+    "One straight step along the slope (Karras et al. 2022, alg. 1 without its second-order correction)"
     def move(self, x, denoised, noise, i):
         "Follow the tangent from level `i` to the next."
         return x + (self.levels[i+1] - self.levels[i]) * noise

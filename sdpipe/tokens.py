@@ -26,17 +26,18 @@ def load_tokenizer(
         raise cannot_load('tokenizer', model, OSError('its tokenizer_config.json does not give model_max_length, the number of ids'))
     return tokenizer
 
-# %% ../nbs/01_tokens.ipynb #cfdbdb6b
+# %% ../nbs/01_tokens.ipynb #3c9de56a
 def check_prompts(
     prompts,           # what the caller passed as prompts
     name: str = 'prompt',  # what to call it in the message
 ) -> list[str]:        # always a list
     "Give the prompts as a list; `ValueError` for anything that is not a string or a list of strings."
-    if isinstance(prompts, str): return [prompts]
+    if isinstance(prompts, str): prompts = [prompts]
     if not isinstance(prompts, list): raise ValueError(f'{name} must be a string or a list of strings, not {prompts!r}')
     if not prompts: raise ValueError(f'{name} is an empty list: give at least one string')
     for p in prompts:
         if not isinstance(p, str): raise ValueError(f'{name} must be a list of strings, but it holds {p!r}')
+    if any('\ud800' <= c <= '\udfff' for p in prompts for c in p): raise ValueError(f'{name} is not text: it holds bytes that are not UTF-8')
     return prompts
 
 # %% ../nbs/01_tokens.ipynb #23189fd9

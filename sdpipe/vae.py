@@ -6,12 +6,12 @@
 __all__ = ['load_vae', 'vae_factor', 'check_size', 'images_to_tensor', 'tensor_to_images', 'check_divides', 'encode_images',
            'decode_latents']
 
-# %% ../nbs/03_vae.ipynb #1f01df0a
+# %% ../nbs/03_vae.ipynb #556081a8
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .core import check_finite, load_part
+from .core import check_finite, check_tensor, load_part
 
 # %% ../nbs/03_vae.ipynb #d846fca3
 def load_vae(
@@ -60,12 +60,12 @@ def _rgb(im):
     if 'A' in im.getbands() or 'transparency' in im.info: im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im.convert('RGBA'))
     return im.convert('RGB')
 
-# %% ../nbs/03_vae.ipynb #b0c8db8e
+# %% ../nbs/03_vae.ipynb #a9f45b0a
 def tensor_to_images(
     x: torch.Tensor,  # [B, 3, H, W]; what lies outside [-1, 1] is clipped
 ) -> list:            # of PIL images
     "Turn the VAE's numbers back into pictures."
-    if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'a batch of pictures has the shape [B, 3, H, W], not {list(x.shape)}')
+    check_tensor(x, 'a batch of pictures', ('B', 3, 'H', 'W'))
     x = check_finite(x.detach().float().cpu(), 'the decoded picture')
     x = ((x / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return [Image.fromarray(a) for a in x.permute(0, 2, 3, 1).numpy()]
@@ -81,27 +81,26 @@ def check_divides(
     for name, side in (('height', height), ('width', width)):
         if side % f or side < f: raise ValueError(f'{name} {side} is not a multiple of {f}, the factor of this VAE: take {max(f, side // f * f)} or {side // f * f + f}')
 
-# %% ../nbs/03_vae.ipynb #13c4d58d
+# %% ../nbs/03_vae.ipynb #eb313ca1
 @torch.no_grad()
 def encode_images(
     x: torch.Tensor,  # [B, 3, H, W] in [-1, 1], as from `images_to_tensor`
     vae,              # from `load_vae`
 ) -> torch.Tensor:    # [B, 4, H/f, W/f], scaled to unit variance, fp32, on the VAE's device
     "Squeeze pictures into latents: the mean of what the encoder answers, scaled."
-    if x.ndim != 4 or x.shape[1] != 3: raise ValueError(f'a batch of pictures has the shape [B, 3, H, W], not {list(x.shape)}')
+    check_tensor(x, 'a batch of pictures', ('B', 3, 'H', 'W'))
     check_divides(*x.shape[2:], vae)
     if x.abs().max() > 4: raise ValueError(f'pictures have numbers from -1 to 1, not up to {x.abs().max():.4g}: use images_to_tensor')
     mean = vae.encode(check_finite(x, 'the picture to encode').to(vae.device, vae.dtype)).latent_dist.mean
     return check_finite(mean, "the VAE encoder's output").float() * vae.config.scaling_factor
 
-# %% ../nbs/03_vae.ipynb #d3e46dc0
+# %% ../nbs/03_vae.ipynb #43711c08
 @torch.no_grad()
 def decode_latents(
     latents: torch.Tensor,  # [B, 4, H/f, W/f], of unit variance, as from `encode_images` or `denoise`
     vae,                    # from `load_vae`
 ) -> torch.Tensor:          # [B, 3, H, W], about [-1, 1], fp32, on the VAE's device
     "Paint pictures from latents."
-    channels = vae.config.latent_channels
-    if latents.ndim != 4 or latents.shape[1] != channels: raise ValueError(f'latents have the shape [B, {channels}, H/{vae_factor(vae)}, W/{vae_factor(vae)}], not {list(latents.shape)}')
+    check_tensor(latents, 'latents', ('B', vae.config.latent_channels, 'h', 'w'))
     x = check_finite(latents, 'the latents to decode').float() / vae.config.scaling_factor
     return check_finite(vae.decode(x.to(vae.device, vae.dtype)).sample, "the VAE decoder's output").float()
