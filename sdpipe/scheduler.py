@@ -68,7 +68,7 @@ def check_steps(
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or not 1 <= steps <= num_train_timesteps:
         raise ValueError(f'steps must be a whole number from 1 to {num_train_timesteps}, not {steps!r}')
 
-# %% ../nbs/04_scheduler.ipynb #c50bc3d7
+# %% ../nbs/04_scheduler.ipynb #aeb79650
 class SolverStep(NamedTuple):
     "What a solver's `step` gives"
     prev_sample: torch.Tensor  # the latents at the next noise level, [B, 4, h, w]
@@ -126,8 +126,8 @@ class Scheduler:
         timesteps,  # one or more, whole or between two
     ) -> list[float]:
         "Look up the noise level of timesteps."
-        a = self.alphas_cumprod.double().numpy()
-        return np.interp(np.asarray(timesteps, dtype=float), np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
+        sigmas = ((1 - self.alphas_cumprod) / self.alphas_cumprod) ** 0.5
+        return np.interp(np.asarray(timesteps, dtype=float), np.arange(len(sigmas)), sigmas.numpy()).astype(np.float32).tolist()  # fp32, as in diffusers
 
     @property
     def init_noise_sigma(self) -> float:
