@@ -1,4 +1,4 @@
-"Everything at once, for notebooks: `from sdpipe.all import *`. Written by hand; a test in chapter 06 holds it complete."
+"Everything at once, for notebooks: `from sdpipe.all import *`. Written by hand; .ci/check_layout.py holds it complete."
 from sdpipe.core import *
 from sdpipe.tokens import *
 from sdpipe.text import *
