@@ -83,11 +83,12 @@ def guidance_scales(
         if not isinstance(s, (int, float, np.integer, np.floating)) or isinstance(s, bool) or not abs(s) < 1e6: raise ValueError(f'guidance_scale must be a finite number below a million, not {s!r}')
     return [float(s) for s in scales]
 
-# %% ../nbs/05_guided_loop.ipynb #7a2023b2
+# %% ../nbs/05_guided_loop.ipynb #e640edc3
 def noise_levels(
     scheduler,  # one of ours or of diffusers', after `set_timesteps`
 ) -> list[float]:
     "Look up the noise level sigma of every timestep, also of one that lies between two."
+    if len(getattr(scheduler, 'sigmas', ())) == len(scheduler.timesteps) + 1: return scheduler.sigmas[:-1].tolist()
     a = scheduler.alphas_cumprod.cpu().double().numpy()
     return np.interp(scheduler.timesteps.cpu().double().numpy(), np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
 
@@ -120,7 +121,7 @@ def _walk(x, embeddings, unet, scheduler, timesteps, scales, guide, start, gener
         yield step
         x = step.latents
 
-# %% ../nbs/05_guided_loop.ipynb #4d4571e6
+# %% ../nbs/05_guided_loop.ipynb #4e8c252f
 def denoise_steps(
     latents: torch.Tensor,     # [B, 4, h, w]: unit noise, or latents noised for step `start`
     embeddings: torch.Tensor,  # [2B, 77, D], the negative half first; [B, 77, D] will do where the guidance is 1 throughout
@@ -130,7 +131,7 @@ def denoise_steps(
     guidance_scale=7.5,        # a number, a sequence with one for each step, or a function of the step's index; 1 costs half
     guide=cfg,                 # joins the two predictions: `guide(uncond, text, scale)`
     start: int = 0,            # the first step to take: above 0, `latents` carry that step's noise already
-    seeds=None,                # one for each picture, as for `init_latents`: for schedulers that draw noise on the way
+    seeds=None,                # one for each picture, as for `init_latents`: for schedulers that draw noise on the way; torch's own noise if not given
 ):  # yields a `Step` after each step
     "Walk from noise to clean latents, one step at a time, steered by the prompt."
     check_steps(steps, scheduler.config.num_train_timesteps)

@@ -6,7 +6,7 @@
 __all__ = ['Parts', 'noise_settings', 'check_parts', 'load_parts', 'check_latents', 'text_to_image', 'Parser', 'parser',
            'output_files', 'image_grid', 'save_image', 'make_files', 'main']
 
-# %% ../nbs/06_pipeline.ipynb #3e9a164f
+# %% ../nbs/06_pipeline.ipynb #444de6ff
 import argparse
 import json
 import logging
@@ -26,7 +26,7 @@ from PIL import Image
 from .core import MODELS, PARTS, cannot_load, check_finite, check_tensor, check_part, part_source, resolve_device
 from .guided_loop import check_seeds, denoise, guidance_scales, init_latents, load_unet
 from .samplers import SCHEDULERS, make_scheduler
-from .scheduler import check_steps
+from .scheduler import SPACINGS, check_steps
 from .text import embed_prompts, load_text_encoder
 from .tokens import check_prompts, load_tokenizer
 from .vae import check_divides, check_size, decode_latents, load_vae, tensor_to_images, vae_factor
@@ -77,17 +77,19 @@ def check_parts(
     for fit, why in fits:
         if not fit: raise ValueError(f'these parts do not belong together: {why}')
 
-# %% ../nbs/06_pipeline.ipynb #e517ef05
+# %% ../nbs/06_pipeline.ipynb #037537fb
 def load_parts(
     model: str = 'mini',  # a key of `MODELS`, a hub id, or a folder in diffusers' layout
     device=None,          # where to put them; the fastest device if not given
     dtype=None,           # their precision; fp16 on CUDA, fp32 elsewhere if not given
     scheduler='lms',      # a key of `SCHEDULERS`, or a scheduler
+    spacing: str | None = None,  # one of `SPACINGS`, with a key; the scheduler's own default if not given
 ) -> Parts:
     "Load the five parts of a model; `ValueError` or `OSError` if one is missing or does not fit the others."
     device, dtype = resolve_device(device, dtype)
     for part in PARTS[:4]: check_part(model, part)
-    if isinstance(scheduler, str): scheduler = make_scheduler(scheduler, **noise_settings(model))
+    if isinstance(scheduler, str): scheduler = make_scheduler(scheduler, spacing=spacing, **noise_settings(model))
+    elif spacing is not None: raise ValueError('spacing goes with the name of a scheduler: one that is made already has its own')
     if not hasattr(scheduler, 'set_timesteps'): raise ValueError(f'scheduler must be a name or a scheduler, not {scheduler!r}')
     parts = Parts(load_tokenizer(model), load_text_encoder(model, device, dtype), load_vae(model, device, dtype), load_unet(model, device, dtype), scheduler)
     check_parts(parts)
@@ -143,7 +145,7 @@ def text_to_image(
 @cache
 def _mini(): return load_parts('mini')
 
-# %% ../nbs/06_pipeline.ipynb #4ba8fa0c
+# %% ../nbs/06_pipeline.ipynb #096f544a
 class Parser(argparse.ArgumentParser):
     "A command line whose errors are one line"
     def error(self, message): self.exit(2, f'sdpipe: error: {message} (sdpipe --help tells more)\n')
@@ -155,11 +157,12 @@ def parser() -> Parser:
     p.add_argument('--model', default='mini', help=f'{", ".join(MODELS)}, a hub id, or a folder (default: mini)')
     p.add_argument('--out', metavar='FILE', help='where to write: a file, or a folder (default: a file named after the prompt and the seed)')
     p.add_argument('--seed', type=int, default=0, help='of the first picture; the others count up from it (default: 0)')
-    p.add_argument('--steps', type=int, default=50, help='how many times the U-Net is asked (default: 50)')
+    p.add_argument('--steps', type=int, default=50, help='how many steps to take; heun and dpm2 ask the U-Net twice in each (default: 50)')
     p.add_argument('--guidance', type=float, default=7.5, help='how far to go past the prompt; 1 turns guidance off (default: 7.5)')
     p.add_argument('--negative', default='', metavar='PROMPT', help='what to steer away from')
     p.add_argument('--n', type=int, default=1, help='pictures of each prompt (default: 1)')
-    p.add_argument('--scheduler', default='lms', help=f'{", ".join(k for k, v in SCHEDULERS.items() if v[0])} (default: lms)')
+    p.add_argument('--scheduler', default='lms', help=f'{", ".join(SCHEDULERS)} (default: lms)')
+    p.add_argument('--spacing', help=f'how the steps are spread: {", ".join(SPACINGS)} (default: the scheduler\'s own)')
     p.add_argument('--device', help='cuda, mps or cpu (default: the fastest there is)')
     p.add_argument('--dtype', help='float16 or float32 (default: float16 on cuda, float32 elsewhere)')
     p.add_argument('--height', type=int, help='in pixels (default: what the model was trained on)')
@@ -209,7 +212,7 @@ def save_image(
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/06_pipeline.ipynb #369cf84c
+# %% ../nbs/06_pipeline.ipynb #01c3922f
 def make_files(
     args: argparse.Namespace,  # the words of the command line, parsed
 ) -> list[Path]:               # the files written
@@ -220,7 +223,7 @@ def make_files(
     prompts = [p for p in args.prompts for _ in range(args.n)]
     seeds = check_seeds(args.seed, len(prompts))
     files = output_files(prompts, seeds, args.out, args.grid)
-    parts = load_parts(args.model, args.device, args.dtype, args.scheduler)
+    parts = load_parts(args.model, args.device, args.dtype, args.scheduler, args.spacing)
     images = text_to_image(prompts, parts, args.negative, args.steps, args.guidance, seeds, args.height, args.width)
     for image, file in zip([image_grid(images)] if args.grid else images, files): save_image(image, file)
     return files

@@ -70,7 +70,7 @@ def tensor_to_images(
     x = ((x / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
     return [Image.fromarray(a) for a in x.permute(0, 2, 3, 1).numpy()]
 
-# %% ../nbs/03_vae.ipynb #ebc3b956
+# %% ../nbs/03_vae.ipynb #81f54352
 def check_divides(
     height: int,  # in pixels
     width: int,   # in pixels
@@ -79,7 +79,7 @@ def check_divides(
     "Raise `ValueError` unless the VAE's factor divides the size, and say which sizes near it would do."
     f = vae_factor(vae)
     for name, side in (('height', height), ('width', width)):
-        if side % f or side < f: raise ValueError(f'{name} {side} is not a multiple of {f}, the factor of this VAE: take {max(f, side // f * f)} or {side // f * f + f}')
+        if side % f or side < f: raise ValueError(f'{name} {side} is not a multiple of {f}, the factor of this VAE: take {" or ".join(str(s) for s in (side // f * f, side // f * f + f) if s)}')
 
 # %% ../nbs/03_vae.ipynb #eb313ca1
 @torch.no_grad()
