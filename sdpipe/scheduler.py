@@ -79,7 +79,7 @@ def spaced_levels(
     bend, straighten = {'karras': (lambda s: s ** (1 / 7), lambda u: u ** 7), 'exponential': (np.log, np.exp)}[spacing]
     return straighten(np.linspace(bend(sigmas[-1]), bend(sigmas[0]), steps))
 
-# %% ../nbs/04_scheduler.ipynb #dc82eb9f
+# %% ../nbs/04_scheduler.ipynb #687f32a8
 class SolverStep(NamedTuple):
     "What a solver's `step` gives"
     prev_sample: torch.Tensor  # the latents at the next noise level, [B, 4, h, w]
@@ -150,8 +150,9 @@ class Scheduler:
         sigmas,  # as the caller gave them
     ) -> tuple[np.ndarray, np.ndarray]:  # timesteps [steps], noise levels [steps + 1]
         "Take the caller's noise levels, if they are any."
-        levels = np.array([float(s) for s in sigmas])
-        if len(levels) < 2 or not np.isfinite(levels).all() or not (np.diff(levels) < 0).all() or levels[-1] < 0:
+        try: levels = np.array(list(sigmas), dtype=float)
+        except (TypeError, ValueError): levels = np.array([])  # no numbers: refused below
+        if levels.ndim != 1 or len(levels) < 2 or not np.isfinite(levels).all() or not (np.diff(levels) < 0).all() or levels[-1] < 0:
             raise ValueError(f'sigmas must be two or more falling noise levels, the last one 0 or more, not {sigmas!r}')
         return self.timestep_at(levels[:-1]), levels
 
@@ -291,7 +292,7 @@ def lms_weights(
         weights.append(float(area(end) / np.prod(node - others)))
     return weights
 
-# %% ../nbs/04_scheduler.ipynb #e651303c
+# %% ../nbs/04_scheduler.ipynb #93723e29
 class LMS(Scheduler):
     "A polynomial through the last few slopes, integrated (linear multistep, in the form of Crowson's k-diffusion)"
     def __init__(
@@ -301,7 +302,7 @@ class LMS(Scheduler):
         **config,                    # as for `Scheduler`
     ):
         super().__init__(spacing, **config)
-        if isinstance(order, bool) or order not in (1, 2, 3, 4): raise ValueError(f'the order of LMS is 1, 2, 3 or 4, not {order!r}')
+        if type(order) is not int or order not in (1, 2, 3, 4): raise ValueError(f'the order of LMS is 1, 2, 3 or 4, not {order!r}')
         self.config.order = order
 
     def reset(self):
