@@ -79,7 +79,7 @@ def spaced_levels(
     bend, straighten = {'karras': (lambda s: s ** (1 / 7), lambda u: u ** 7), 'exponential': (np.log, np.exp)}[spacing]
     return straighten(np.linspace(bend(sigmas[-1]), bend(sigmas[0]), steps))
 
-# %% ../nbs/04_scheduler.ipynb #687f32a8
+# %% ../nbs/04_scheduler.ipynb #3180aba9
 class SolverStep(NamedTuple):
     "What a solver's `step` gives"
     prev_sample: torch.Tensor  # the latents at the next noise level, [B, 4, h, w]
@@ -265,6 +265,8 @@ def draw_noise(
     generator=None,        # a list with one for each picture, one for all, or none for torch's own
 ) -> torch.Tensor:         # unit noise, [n, B, 4, h, w]
     "Draw the noise of all steps at once, each picture's from its own generator, and move it once."
+    for g in generator if isinstance(generator, (list, tuple)) else [generator]:
+        if g is not None and not isinstance(g, torch.Generator): raise ValueError(f'noise comes from a torch.Generator, or a list of them, not {g!r}')
     if not isinstance(generator, (list, tuple)): noise = torch.randn(n, *sample.shape, generator=generator, device=generator.device if generator else 'cpu')
     elif len(generator) != len(sample): raise ValueError(f'{len(generator)} generators for {len(sample)} pictures: give one for each')
     else: noise = torch.stack([torch.randn(n, *sample.shape[1:], generator=g, device=g.device) for g in generator], 1)
