@@ -4,16 +4,17 @@
 
 # %% auto #0
 __all__ = ['load_vae', 'vae_factor', 'check_size', 'images_to_tensor', 'tensor_to_images', 'check_divides', 'encode_images',
-           'decode_latents']
+           'decode_latents', 'fit_preview']
 
-# %% ../nbs/03_vae.ipynb #556081a8
+# %% ../nbs/03_vae.ipynb #03f6fe24
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from .core import check_finite, check_tensor, load_part
 
-# %% ../nbs/03_vae.ipynb #d846fca3
+# %% ../nbs/03_vae.ipynb #c3e19ea8
 def load_vae(
     model: str = 'mini',  # a key of `MODELS`, a hub id, or a folder in diffusers' layout
     device=None,          # where to put it; the fastest device if not given
@@ -23,6 +24,7 @@ def load_vae(
     from diffusers import AutoencoderKL
     return load_part(AutoencoderKL, model, 'vae', device, dtype)
 
+# %% ../nbs/03_vae.ipynb #6b93c12e
 def vae_factor(
     vae,  # from `load_vae`
 ) -> int:  # pixels along one side of a latent position: 8 for Stable Diffusion
@@ -104,3 +106,19 @@ def decode_latents(
     check_tensor(latents, 'latents', ('B', vae.config.latent_channels, 'h', 'w'))
     x = check_finite(latents, 'the latents to decode').float() / vae.config.scaling_factor
     return check_finite(vae.decode(x.to(vae.device, vae.dtype)).sample, "the VAE decoder's output").float()
+
+# %% ../nbs/03_vae.ipynb #bcdd80ee
+def fit_preview(
+    latents: torch.Tensor,  # [B, 4, h, w], as from `encode_images`
+    x: torch.Tensor,        # [B, 3, H, W] in [-1, 1], the pictures that they were encoded from
+    reach: int = 1,         # how many neighbours on each side a position's colour is read from
+):  # a function from any such latents to small pictures [B, 3, h, w], on the CPU
+    "Fit the linear map from latents to the mean colour of each position's pixels, by least squares."
+    check_tensor(latents, 'latents', ('B', 'C', 'h', 'w'))
+    check_tensor(x, 'the pictures of the latents', (len(latents), 3, 'H', 'W'))
+    def known(latents):
+        patches = F.unfold(F.pad(latents.detach().float().cpu(), [reach] * 4, mode='replicate'), 2 * reach + 1)
+        return F.pad(patches.movedim(1, -1), (0, 1), value=1)  # [B, h*w, C*(2*reach+1)^2 + 1]; the 1 makes room for an offset
+    colour = F.adaptive_avg_pool2d(x.float().cpu(), latents.shape[-2:]).flatten(2).movedim(1, -1)  # [B, h*w, 3]
+    unmix = torch.linalg.lstsq(known(latents).flatten(0, 1), colour.flatten(0, 1)).solution
+    return lambda latents: (known(latents) @ unmix).movedim(-1, 1).unflatten(2, latents.shape[-2:])
