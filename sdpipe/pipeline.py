@@ -6,7 +6,7 @@
 __all__ = ['Parts', 'noise_settings', 'check_parts', 'load_parts', 'check_latents', 'text_to_image', 'Parser', 'parser',
            'output_files', 'image_grid', 'save_image', 'make_files', 'main']
 
-# %% ../nbs/06_pipeline.ipynb #444de6ff
+# %% ../nbs/06_pipeline.ipynb #131c3474
 import argparse
 import json
 import logging
@@ -16,6 +16,7 @@ import re
 import sys
 import warnings
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,11 +60,15 @@ def noise_settings(
     keys = 'num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule', 'prediction_type'
     return {k: config[k] for k in keys if k in config}
 
-# %% ../nbs/06_pipeline.ipynb #6fca77b7
+# %% ../nbs/06_pipeline.ipynb #c2d3c289
 def check_parts(
     parts: Parts,  # from any source
 ) -> None:
-    "Raise `ValueError` if the parts cannot work together, naming the two that do not fit."
+    "Raise `ValueError` if a part is not what its place asks for, or if two cannot work together, naming them."
+    marks = dict(tokenizer='model_max_length', text_encoder='config.hidden_size', vae='config.latent_channels', unet='config.cross_attention_dim', scheduler='set_timesteps')
+    for name, mark in marks.items():
+        try: attrgetter(mark)(getattr(parts, name))
+        except AttributeError: raise ValueError(f'the {name} of these parts is a {type(getattr(parts, name)).__name__}: the order is Parts({", ".join(Parts._fields)})') from None
     tok, enc, vae, unet = (parts.tokenizer, parts.text_encoder.config, parts.vae.config, parts.unet.config)
     fits = [
         (len(tok) <= enc.vocab_size, f'the tokenizer knows {len(tok)} pieces and the text encoder {enc.vocab_size}'),
@@ -112,7 +117,7 @@ def check_latents(
         raise ValueError(f'latents for {n} pictures have the shape [{", ".join(map(str, want))}], not {shape}')
     return check_finite(check_tensor(latents, 'latents', (n, c, 'h', 'w')), 'the latents to start from')
 
-# %% ../nbs/06_pipeline.ipynb #492393dd
+# %% ../nbs/06_pipeline.ipynb #15f47590
 @torch.no_grad()
 def text_to_image(
     prompts: str | list[str],       # one prompt, or one for each picture
@@ -135,6 +140,7 @@ def text_to_image(
         if side is not None: check_size(side)
     if parts is None: parts = _mini()
     if not isinstance(parts, Parts): raise ValueError(f'parts must come from load_parts, not {type(parts).__name__}')
+    check_parts(parts)
     parts.scheduler.set_timesteps(steps)
     guidance_scales(guidance_scale, len(parts.scheduler.timesteps))
     noise = check_latents(latents, len(prompts), parts, height, width) if latents is not None else init_latents(seeds, parts.unet, parts.vae, height, width)
@@ -170,7 +176,7 @@ def parser() -> Parser:
     p.add_argument('--grid', action='store_true', help='put several pictures in one file')
     return p
 
-# %% ../nbs/06_pipeline.ipynb #85d279d3
+# %% ../nbs/06_pipeline.ipynb #aa1787ef
 def output_files(
     prompts: list[str],  # one for each picture
     seeds: list[int],    # one for each picture
@@ -182,13 +188,18 @@ def output_files(
     whole, out = grid or len(prompts) == 1, out or ''
     folder = Path(out) if not out or out.endswith(('/', os.sep)) or Path(out).is_dir() else Path(out).parent
     if not folder.is_dir(): raise OSError(f'there is no folder {str(folder)!r} to write to')
+    if Path(out).exists() and not Path(out).is_file() and folder != Path(out): raise OSError(f'{out!r} is a device, not a file or a folder')
     if not os.access(folder, os.W_OK): raise OSError(f'nothing may be written to the folder {str(folder)!r}')
     if folder == Path(out):
         names = [f'{slug(p)}-{s}' for p, s in zip(prompts, seeds)]
-        return [folder/f'{name}.png' for name in ([names[0] + '-grid'] if grid and len(names) > 1 else names)]
-    stem, suffix = Path(out).stem, Path(out).suffix or '.png'
-    if suffix.lower() not in ('.png', '.jpg', '.jpeg', '.webp'): raise ValueError(f'pictures are written as .png, .jpg or .webp, not {suffix!r}')
-    return [folder/f'{stem}{suffix}'] if whole else [folder/f'{stem}-{k}{suffix}' for k in range(len(prompts))]
+        files = [folder/f'{name}.png' for name in ([names[0] + '-grid'] if grid and len(names) > 1 else names)]
+    else:
+        stem, suffix = Path(out).stem, Path(out).suffix or '.png'
+        if suffix.lower() not in ('.png', '.jpg', '.jpeg', '.webp'): raise ValueError(f'pictures are written as .png, .jpg or .webp, not {suffix!r}')
+        files = [folder/f'{stem}{suffix}'] if whole else [folder/f'{stem}-{k}{suffix}' for k in range(len(prompts))]
+    for file in files:
+        if file.exists() and not file.is_file(): raise OSError(f'{str(file)!r} is there already and is not a file')
+    return files
 
 # %% ../nbs/06_pipeline.ipynb #fdff0ebe
 def image_grid(
@@ -212,7 +223,7 @@ def save_image(
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
 
-# %% ../nbs/06_pipeline.ipynb #01c3922f
+# %% ../nbs/06_pipeline.ipynb #514b0955
 def make_files(
     args: argparse.Namespace,  # the words of the command line, parsed
 ) -> list[Path]:               # the files written
@@ -237,6 +248,7 @@ def main(
     say = lambda what: print(f'sdpipe: {" ".join(str(what).split())}', file=sys.stderr)
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings('ignore', module='huggingface_hub|transformers|diffusers')  # what they deprecate is not the user's to mend
             warnings.showwarning = lambda message, *_, **__: say(message)
             for file in make_files(args): print(file)
     except (ValueError, OSError) as e: return say(f'error: {e}') or 2

@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['write_tokenizer', 'sentence_vectors', 'word_table', 'make_text_encoder', 'random_captions', 'blurred_words', 'Reader',
            'train_text_encoder', 'make_unet', 'even_levels', 'noise_schedule', 'noise_loss', 'cache_latents',
-           'cache_captions', 'lie_share', 'write_mini', 'average_gradients', 'train_unet', 'prepare', 'main']
+           'cache_captions', 'write_mini', 'average_gradients', 'train_unet', 'draw_latents', 'prepare', 'main']
 
 # %% ../../nbs/92_mini_unet.ipynb #443857f8
 import argparse, copy, datetime, gzip, importlib.util, json, os, random, shutil
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 import numpy as np
 import torch, torch.distributed as dist, torch.nn as nn, torch.nn.functional as F
-from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
@@ -200,11 +200,19 @@ def noise_loss(
     abar: torch.Tensor,      # from `noise_schedule`
     t: torch.Tensor = None,  # noise levels to ask about, [B]; spread evenly if not given
     gamma: float = 5.,       # min-SNR weighting (Hang et al. 2023)
+    push: float = 1.,        # train what comes of going this far along the difference that the caption makes
+    plain=None,              # with `push`: a U-Net and what the empty caption says, for where to push from
+    unsaid: torch.Tensor = None,  # with `push`: which captions are empty, and not to be pushed, [B]
 ) -> torch.Tensor:           # scalar
     "Add noise, and ask the U-Net what was added"
     t = (even_levels(len(latents), len(abar)) if t is None else t).to(latents.device)
     a, noise = abar[t][:, None, None, None], torch.randn_like(latents)
-    pred = unet(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context).sample.float()
+    x = a.sqrt() * latents + (1 - a).sqrt() * noise
+    pred = unet(x, t, context).sample.float()
+    if push != 1:
+        net, empty = plain
+        with torch.no_grad(): without = net(x, t, empty.to(context).expand_as(context)).sample.float()
+        pred = torch.where(unsaid[:, None, None, None], pred, without + push * (pred - without))
     snr = (abar / (1 - abar))[t]
     return ((pred - noise)**2).mean((1, 2, 3)).mul(snr.clamp(max=gamma) / snr).mean()
 
@@ -239,14 +247,6 @@ def cache_captions(
         ids = tokenizer(texts[i:i + batch], padding='max_length', truncation=True, return_tensors='pt').input_ids
         out.append(te(ids).last_hidden_state.half())
     return torch.cat(out)
-
-# %% ../../nbs/92_mini_unet.ipynb #75237e6e
-def lie_share(
-    t: torch.Tensor,   # timesteps
-    lies: float,       # where the noise is deepest
-) -> torch.Tensor:     # for each
-    "Say how many captions shall lie at a noise level: none up to 300, all of the share from 800 on"
-    return lies * ((t - 300) / 500).clamp(0, 1)
 
 # %% ../../nbs/92_mini_unet.ipynb #4f726b34
 def write_mini(
@@ -301,8 +301,9 @@ def train_unet(
     device='cpu',
     half=True,                 # multiply in bfloat16 (weights and losses stay in fp32)
     every: int = 1000,         # steps between checkpoints
-    drop: float = .1,          # share of captions replaced by the empty one, for guidance
-    lies: float = .65,         # share of captions replaced by another picture's where the noise is deepest
+    drop: float = .15,         # share of captions replaced by the empty one, for guidance
+    push: float = 2.5,         # how far the last steps push along the difference that a caption makes
+    pushed: int = 8000,        # how many steps, the last ones, push
     on_save=lambda step, ema: None,  # called with the averaged U-Net at every checkpoint
 ) -> UNet2DConditionModel:     # the running average of the weights
     "Train, resuming where the checkpoint stopped"
@@ -321,11 +322,10 @@ def train_unet(
         for g in opt.param_groups: g['lr'] = rate_at(step, steps, rate, warm=400)
         at = torch.randint(len(latents), (batch,))
         t = even_levels(batch, len(abar))
-        of = torch.where(torch.rand(batch) < lie_share(t, lies), torch.randint(len(latents), (batch,)), at)
-        said = context[torch.randint(len(context), (batch,)), of].float()
-        said = torch.where(torch.rand(batch, 1, 1) < drop, empty, said)
+        said, unsaid = context[torch.randint(len(context), (batch,)), at].float(), torch.rand(batch) < drop
+        said = torch.where(unsaid[:, None, None], empty, said)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            loss = noise_loss(unet, latents[at].float().to(device), said.to(device), abar, t)
+            loss = noise_loss(unet, latents[at].float().to(device), said.to(device), abar, t, push=push if step >= steps - pushed else 1., plain=(ema, empty), unsaid=unsaid.to(device))
         opt.zero_grad(); loss.backward()
         average_gradients(live)
         torch.nn.utils.clip_grad_norm_(live, 1.)
@@ -340,9 +340,23 @@ def train_unet(
     return ema
 
 # %% ../../nbs/92_mini_unet.ipynb #329fcddb
+@torch.no_grad()
+def draw_latents(
+    folder: Path,       # a model that diffusers loads
+    texts: list,        # prompts
+    steps: int = 15,
+    batch: int = 50,
+) -> torch.Tensor:      # [n, 4, h, w], not scaled
+    "Let the model draw, and keep the latents: picture i from seed i"
+    pipe, z = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None), []
+    for i in range(0, len(texts), batch):
+        seeds = [torch.Generator().manual_seed(i + k) for k in range(len(texts[i:i + batch]))]
+        z.append(pipe(texts[i:i + batch], generator=seeds, num_inference_steps=steps, output_type='latent').images)
+    return torch.cat(z) / pipe.vae.config.scaling_factor
+
 def prepare(
     a: argparse.Namespace,  # from `main`
-):                          # called with a step and a U-Net, writes the folder
+) -> tuple:                 # writes the folder, given a step and a U-Net; and the last stage, given a U-Net
     "Train what the U-Net needs, or load it: text encoder, VAE, cached latents and captions"
     nouns, tokenizer = load_lists()['nouns'], CLIPTokenizer.from_pretrained(a.start/'tokenizer')
     comps = Compositions(nouns[:a.nouns], a.size)
@@ -361,8 +375,13 @@ def prepare(
         plain = cache_captions(texts + [''], tokenizer, te)
         with blurred_words(te, tokenizer, nouns, share=1): blurred = cache_captions(texts, tokenizer, te)
         save_state(a.work/'cache.pt', latents=latents, context=torch.stack([plain[:-1], blurred]), empty=plain[-1])
-    train_vae(vae, comps, a.work/'decoder.pt', a.decoder_steps, rate=5e-4, device=a.device, only_decoder=True)
-    return lambda step, ema: write_mini(a.out, a.start/'tokenizer', te, vae, ema)
+    def write(step, ema): write_mini(a.out, a.start/'tokenizer', te, vae, ema)
+    def polish(ema):
+        write(0, ema)
+        drawn = draw_latents(a.out, [comps[i][1]['caption'] for i in range(a.cached, a.cached + a.drawn)])
+        train_vae(vae, comps, a.work/'decoder.pt', a.decoder_steps, rate=5e-4, device=a.device, only_decoder=True, drawn=drawn)
+        write(0, ema)
+    return write, polish
 
 def main(argv: list = None):
     "Train the built-in model: text encoder, VAE, U-Net; stop it and start it again as you like"
@@ -376,12 +395,14 @@ def main(argv: list = None):
     p.add_argument('--batch', type=int, default=16)
     for name, steps in dict(text=3000, vae=12000, decoder=3000, unet=26000).items(): p.add_argument(f'--{name}-steps', type=int, default=steps)
     p.add_argument('--cached', type=int, default=40000, help='compositions encoded for the U-Net')
+    p.add_argument('--drawn', type=int, default=400, help='pictures that the U-Net draws for the decoder to learn from')
     a = p.parse_args(argv)
     a.work.mkdir(parents=True, exist_ok=True)
     if 'WORLD_SIZE' in os.environ: dist.init_process_group('gloo', timeout=datetime.timedelta(days=7))  # torchrun --no-python sdpipe-train-mini
-    on_save = prepare(a) if not dist.is_initialized() or dist.get_rank() == 0 else None
+    write, polish = prepare(a) if not dist.is_initialized() or dist.get_rank() == 0 else (None, None)
     if dist.is_initialized(): dist.barrier()
     cache = torch.load(a.work/'cache.pt')
     torch.manual_seed(0)
-    train_unet(make_unet(a.size // 8), cache['latents'], cache['context'], cache['empty'].float(), a.work/'unet.pt',
-               a.unet_steps, a.batch, device=a.device, on_save=on_save)
+    ema = train_unet(make_unet(a.size // 8), cache['latents'], cache['context'], cache['empty'].float(), a.work/'unet.pt',
+               a.unet_steps, a.batch, device=a.device, on_save=write)
+    if polish: polish(ema.cpu())

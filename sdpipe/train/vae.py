@@ -48,6 +48,7 @@ def vae_loss(
     kl_weight=1e-3,      # how strongly latents are drawn to N(0, 1)
     past_weight=.5,      # how strongly pixels are kept within -1 and 1, and a little inside
     rough=False,         # decode latents that are as rough as a U-Net's
+    drawn=None,          # latents that a U-Net drew, unscaled, [D, 4, h, w]: no picture to compare with, but they too must keep within -1 and 1
 ) -> torch.Tensor:       # scalar
     "Encode, draw a latent from what the encoder says, decode, compare"
     dist = vae.encode(x).latent_dist
@@ -55,6 +56,7 @@ def vae_loss(
     y = vae.decode(roughen(z) if rough else z).sample.float()
     kl = (dist.mean.float()**2 + dist.var.float() - 1 - dist.logvar.float()).mean() / 2
     past = (y.abs() - .99).clamp(min=0).mean()
+    if drawn is not None: past = past + 4 * (vae.decode(roughen(drawn)).sample.float().abs() - .97).clamp(min=0).mean()
     return F.mse_loss(y, x) + .1 * F.l1_loss(y, x) + kl_weight * kl + past_weight * past
 
 # %% ../../nbs/91_mini_vae.ipynb #c94ff42e
@@ -104,6 +106,7 @@ def train_vae(
     half=True,               # run the convolutions in bfloat16 (weights and losses stay in fp32)
     every: int = 500,        # steps between checkpoints
     only_decoder=False,      # leave the encoder alone, and with it all latents
+    drawn=None,              # with `only_decoder`: latents that the U-Net drew, unscaled, [N, 4, h, w]
 ) -> AutoencoderKL:
     "Train, resuming where the checkpoint stopped: step i always sees the same pictures"
     vae.to(device).train()
@@ -117,7 +120,7 @@ def train_vae(
     for step in bar:
         for g in opt.param_groups: g['lr'] = rate_at(step, steps, rate)
         x = to_batch(comps, step * batch, batch).to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half): loss = vae_loss(vae, x, rough=only_decoder)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half): loss = vae_loss(vae, x, rough=only_decoder, drawn=None if drawn is None else drawn[torch.randint(len(drawn), (batch,))].to(device))
         opt.zero_grad(); loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.)
         opt.step()
