@@ -377,6 +377,7 @@ def prepare(
         save_state(a.work/'cache.pt', latents=latents, context=torch.stack([plain[:-1], blurred]), empty=plain[-1])
     def write(step, ema): write_mini(a.out, a.start/'tokenizer', te, vae, ema)
     def polish(ema):
+        torch.manual_seed(0)
         write(0, ema)
         drawn = draw_latents(a.out, [comps[i][1]['caption'] for i in range(a.cached, a.cached + a.drawn)])
         train_vae(vae, comps, a.work/'decoder.pt', a.decoder_steps, rate=5e-4, device=a.device, only_decoder=True, drawn=drawn)
