@@ -7,3 +7,5 @@ from sdpipe.scheduler import *
 from sdpipe.samplers import *
 from sdpipe.guided_loop import *
 from sdpipe.pipeline import *
+from sdpipe.speed import *
+from sdpipe.bench import *

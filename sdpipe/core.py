@@ -132,7 +132,7 @@ def check_finite(
     what: str,        # what `x` is and which stage made it, for the message
 ) -> torch.Tensor:    # `x` itself
     "Pass `x` on, or raise `ValueError` naming it if any of it is NaN or infinite."
-    if x.isfinite().all(): return x
+    if x.is_meta or x.isfinite().all(): return x  # a tensor on the meta device has a shape, and no numbers to look at
     hint = '; half precision overflows above 65504: try dtype=torch.float32' if x.dtype == torch.float16 else ''
     raise ValueError(f'NaN or infinity in {what} ({(~x.isfinite()).sum().item()} of {x.numel()} numbers){hint}')
 
@@ -163,14 +163,15 @@ def load_part(
     source, subfolder = part_source(model, part)
     shown = bars.is_progress_bar_enabled()
     if Path(source).is_dir(): bars.disable_progress_bar()  # they are for downloads
-    logging.disable(logging.WARNING)  # missing weights are an error below
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))  # missing weights are an error below
     try:
         options = dict(low_cpu_mem_usage=False) if 'diffusers' in model_class.__module__ else {}
         net, info = model_class.from_pretrained(source, subfolder=subfolder, use_safetensors=True, torch_dtype=dtype, output_loading_info=True, **options)
     except Exception as e:  # whatever a library raises on a bad file or no network is one kind of trouble to the reader
         raise cannot_load(part, model, e) from None
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
         if shown: bars.enable_progress_bar()
     lost = sorted(map(str, [*info['missing_keys'], *info['mismatched_keys']]))
     if lost: raise cannot_load(part, model, OSError(f'the file lacks {len(lost)} of the weights that its config.json asks for, the first of them {lost[0]}'))

@@ -106,15 +106,16 @@ class Step:
 # %% ../nbs/05_guided_loop.ipynb #617736ef
 def _walk(x, embeddings, unet, scheduler, timesteps, scales, guide, start, generators):
     B, levels, kind = len(x), noise_levels(scheduler), scheduler.config.prediction_type
+    dtype = unet.dtype  # asked once: diffusers goes through all layers to find it
     for i in range(start, len(timesteps)):
         if scheduler.timesteps is not timesteps: raise ValueError('another loop has taken over this scheduler: give each loop a scheduler of its own')
         t, scale = timesteps[i], scales[i]
         with torch.no_grad():  # here and not around the `yield`, or the caller's own code would lose its gradients
             seen = scheduler.scale_model_input(x, t)
             if scale == 1:
-                noise_pred = unet(seen.to(unet.dtype), t, encoder_hidden_states=embeddings[-B:]).sample.float()
+                noise_pred = unet(seen.to(dtype), t, encoder_hidden_states=embeddings[-B:]).sample.float()
             else:
-                uncond, text = unet(torch.cat([seen] * 2).to(unet.dtype), t, encoder_hidden_states=embeddings).sample.float().chunk(2)
+                uncond, text = unet(torch.cat([seen] * 2).to(dtype), t, encoder_hidden_states=embeddings).sample.float().chunk(2)
                 noise_pred = guide(uncond, text, scale)
             denoised, _ = split_prediction(noise_pred, seen, levels[i], kind)
             x = scheduler.step(noise_pred, t, x, **generators).prev_sample

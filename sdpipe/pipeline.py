@@ -146,7 +146,7 @@ def text_to_image(
     noise = check_latents(latents, len(prompts), parts, height, width) if latents is not None else init_latents(seeds, parts.unet, parts.vae, height, width)
     embeddings = embed_prompts(prompts, parts.tokenizer, parts.text_encoder, negative_prompt)
     clean = denoise(noise, embeddings, parts.unet, parts.scheduler, steps, guidance_scale, seeds=seeds, progress=progress)
-    return tensor_to_images(decode_latents(clean, parts.vae))
+    return tensor_to_images(decode_latents(clean, parts.vae, chunk=4))  # a few at a time: for many, the decoder takes more memory than all else (chapter 10)
 
 @cache
 def _mini(): return load_parts('mini')
@@ -154,7 +154,7 @@ def _mini(): return load_parts('mini')
 # %% ../nbs/06_pipeline.ipynb #096f544a
 class Parser(argparse.ArgumentParser):
     "A command line whose errors are one line"
-    def error(self, message): self.exit(2, f'sdpipe: error: {message} (sdpipe --help tells more)\n')
+    def error(self, message): self.exit(2, f'{self.prog}: error: {message} ({self.prog} --help tells more)\n')
 
 def parser() -> Parser:
     "Describe the command line."

@@ -101,11 +101,14 @@ def encode_images(
 def decode_latents(
     latents: torch.Tensor,  # [B, 4, H/f, W/f], of unit variance, as from `encode_images` or `denoise`
     vae,                    # from `load_vae`
+    chunk: int | None = None,  # how many to paint at a time, where memory is short; all at once if not given
 ) -> torch.Tensor:          # [B, 3, H, W], about [-1, 1], fp32, on the VAE's device
     "Paint pictures from latents."
     check_tensor(latents, 'latents', ('B', vae.config.latent_channels, 'h', 'w'))
-    x = check_finite(latents, 'the latents to decode').float() / vae.config.scaling_factor
-    return check_finite(vae.decode(x.to(vae.device, vae.dtype)).sample, "the VAE decoder's output").float()
+    if chunk is not None and (type(chunk) is not int or chunk < 1): raise ValueError(f'chunk must be a whole number above 0, not {chunk!r}')
+    x = check_finite(latents, 'the latents to decode').to(vae.device, torch.float32) / vae.config.scaling_factor
+    painted = [vae.decode(few.to(vae.dtype)).sample for few in x.split(chunk or len(x))]
+    return check_finite(torch.cat(painted), "the VAE decoder's output").float()
 
 # %% ../nbs/03_vae.ipynb #bcdd80ee
 def fit_preview(
