@@ -253,7 +253,7 @@ class Replay:
         self.graph.replay()
         return self.answer.clone()
 
-# %% ../nbs/10_speed.ipynb #ef799c8d
+# %% ../nbs/10_speed.ipynb #378ff41c
 class FastUNet:
     "A U-Net that gives the same answers sooner; made by `fast_unet`"
     def __init__(self, unet, net, cache_text, cache_time, walk, cuda_graphs):
@@ -269,7 +269,7 @@ class FastUNet:
     def shifts(self, t: torch.Tensor) -> torch.Tensor:
         "Look the timestep's row up in the table of its walk, or work it out if it belongs to none."
         walk = t._base if self.once_time and t.ndim == 0 and not t.is_inference() else None
-        if walk is None or walk.ndim != 1 or len(walk) > self.config.get('num_train_timesteps', 2000): return self.table(t.reshape(-1))
+        if walk is None or walk.ndim != 1: return self.table(t.reshape(-1))
         return self.once_time(walk)[(t.storage_offset() - walk.storage_offset()) // walk.stride(0)][None]
 
     def __call__(
