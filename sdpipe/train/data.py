@@ -161,11 +161,12 @@ class Compositions:
         nouns: list,       # nouns to draw
         px: int = 64,      # width and height
         seed: int = 0,     # another seed gives other pictures
+        hold_out: bool = True,  # False: the held-out pairs come as often as the others; never train the model so
     ):
         lists = load_lists()
         self.nouns, self.px, self.seed, self.rgb = nouns, px, seed, lists['rgb']
         self.drawings = load_drawings(nouns)
-        self.held_out = {tuple(p) for p in lists['held_out']}
+        self.held_out = {tuple(p) for p in lists['held_out']} if hold_out else set()
     def __getitem__(self, i):  # -> (picture [px, px, 3] uint8, spec with its caption)
         rng = random.Random(self.seed * 1_000_003 + i)
         spec = draw_spec(self.nouns, list(self.rgb), self.held_out, rng)
