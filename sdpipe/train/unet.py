@@ -351,7 +351,8 @@ def draw_latents(
 ) -> torch.Tensor:      # [n, 4, h, w], not scaled
     "Let the model draw, and keep the latents: picture i from seed i"
     pipe, z = StableDiffusionPipeline.from_pretrained(folder, safety_checker=None), []
-    for i in range(0, len(texts), batch):
+    pipe.set_progress_bar_config(disable=True)
+    for i in tqdm(range(0, len(texts), batch)):
         seeds = [torch.Generator().manual_seed(i + k) for k in range(len(texts[i:i + batch]))]
         z.append(pipe(texts[i:i + batch], generator=seeds, num_inference_steps=steps, output_type='latent').images)
     return torch.cat(z) / pipe.vae.config.scaling_factor
