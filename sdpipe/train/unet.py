@@ -305,7 +305,7 @@ def train_unet(
     every: int = 1000,         # steps between checkpoints
     drop: float = .15,         # share of captions replaced by the empty one, for guidance
     push: float = 2.5,         # how far the last steps push along the difference that a caption makes
-    pushed: int = 8000,        # how many steps, the last ones, push
+    pushed: float = .3,        # share of the steps, the last ones, that push
     on_save=lambda step, ema: None,  # called with the averaged U-Net at every checkpoint
 ) -> UNet2DConditionModel:     # the running average of the weights
     "Train, resuming where the checkpoint stopped"
@@ -327,7 +327,7 @@ def train_unet(
         said, unsaid = context[torch.randint(len(context), (batch,)), at].float(), torch.rand(batch) < drop
         said = torch.where(unsaid[:, None, None], empty, said)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-            loss = noise_loss(unet, latents[at].float().to(device), said.to(device), abar, t, push=push if step >= steps - pushed else 1., plain=(ema, empty), unsaid=unsaid.to(device))
+            loss = noise_loss(unet, latents[at].float().to(device), said.to(device), abar, t, push=push if step >= (1 - pushed) * steps else 1., plain=(ema, empty), unsaid=unsaid.to(device))
         opt.zero_grad(); loss.backward()
         average_gradients(live)
         torch.nn.utils.clip_grad_norm_(live, 1.)
