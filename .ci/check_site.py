@@ -1,4 +1,7 @@
-"Check the built pages without a browser: links, anchors, pictures, ids, what they would fetch. Usage: python .ci/check_site.py [FOLDER]"
+"""Check the built pages without a browser: links, anchors, images, ids, what they would fetch.
+
+Usage: python .ci/check_site.py [FOLDER]"""
+import os
 import re
 import sys
 from html.parser import HTMLParser
@@ -11,9 +14,16 @@ SITE = Path(sys.argv[1]) if len(sys.argv) > 1 else get_config().config_path / '_
 HEAVY = 1_500_000  # bytes of a page
 OWN = get_config().doc_host + get_config().doc_baseurl  # a link there should have stayed inside
 PARTS = {  # what a page must have, and how it shows in the HTML
-    'chapters at the side': 'id="quarto-sidebar"', 'contents': 'id="TOC"', 'search': 'id="quarto-search"', 'dark mode': 'quarto-color-scheme-toggle',
-    'previous or next': 'class="page-navigation"', 'description': '<meta name="description"', 'icon': 'rel="icon"', 'language': '<html lang="en"',
+    'chapters at the side': 'id="quarto-sidebar"',
+    'contents': 'id="TOC"',
+    'search': 'id="quarto-search"',
+    'dark mode': 'quarto-color-scheme-toggle',
+    'previous or next': 'class="page-navigation"',
+    'description': '<meta name="description"',
+    'icon': 'rel="icon"',
+    'language': '<html lang="en"',
 }
+NOT_OURS = r'colab\.research\.google\.com|github\.com/sdpipe|git\+https'  # an address that somebody else could own
 FETCHED = {'img': 'src', 'script': 'src', 'iframe': 'src', 'source': 'src', 'video': 'src', 'link': 'href'}
 
 
@@ -53,8 +63,9 @@ def check(page, pages):
     for what, mark in PARTS.items():
         if mark not in page.text: yield f'no {what}'
     if 'cell-code' in page.text:
-        for what in ('Open in Colab', 'Download this notebook'):
-            if f'>{what}</a>' not in page.text: yield f'no link "{what}"'
+        if '>Download this notebook</a>' not in page.text: yield 'no link to the notebook'
+    if not os.environ.get('SDPIPE_REPOSITORY'):
+        for found in re.findall(NOT_OURS, page.text): yield f'leads to an address that may be a stranger\'s: {found}'
     for id in {i for i in page.ids if page.ids.count(i) > 1}: yield f'two elements have the id "{id}"'
     for href in page.fetched:
         if re.match(r'(https?:)?//', href): yield f'would fetch {href}'
@@ -68,7 +79,8 @@ def check(page, pages):
     for text in re.findall(r'url\(\s*["\']?(https?:[^)"\']+)', page.text): yield f'would fetch {text}'
     prose = re.sub(r'<(script|style|pre|code|math)\b.*?</\1>', '', page.text, flags=re.S)
     if r'\(' in prose or 'class="math' in page.text and '<math' not in page.text: yield 'a formula that is not drawn'
-    for text in re.findall(r'`[^`<>]+`|\*\*[^*<>]+\*\*|\$\\\w+', re.sub(r'<[^>]*>', '', prose)): yield f'Markdown that shows as it is written: {text[:60]}'
+    for text in re.findall(r'`[^`<>]+`|\*\*[^*<>]+\*\*|\$\\\w+', re.sub(r'<[^>]*>', '', prose)):
+        yield f'Markdown that shows as it is written: {text[:60]}'
     for text in re.findall(r'\S+\]\(\S*', re.sub(r'<[^>]+>', '', page.text)):
         if re.search(r'\]\(https?:|\.ipynb', text): yield f'a link that shows as {text}'
     if len(page.text) > HEAVY: yield f'{len(page.text):,} bytes'
@@ -77,11 +89,14 @@ def check(page, pages):
 def main():
     pages = {path.resolve(): Page(path.resolve()) for path in sorted(SITE.rglob('*.html'))}
     wrong = [f'{path.name}: {problem}' for path, page in pages.items() for problem in check(page, pages)]
-    wrong += [f'{css.name}: would fetch {url}' for css in SITE.rglob('*.css') for url in re.findall(r'(?:@import|url\()\s*["\']?((?:https?:)?//[^)"\';\s]+)', css.read_text(encoding='utf-8'))]
+    imports = r'(?:@import|url\()\s*["\']?((?:https?:)?//[^)"\';\s]+)'
+    for css in SITE.rglob('*.css'):
+        wrong += [f'{css.name}: would fetch {url}' for url in re.findall(imports, css.read_text(encoding='utf-8'))]
     if len(pages) < 15: wrong.append(f'only {len(pages)} pages')
     weight = sum(f.stat().st_size for f in SITE.rglob('*') if f.is_file())
     print('\n'.join(wrong))
-    print(f'{len(pages)} pages, {sum(len(p.links) for p in pages.values())} links, {sum(p.pictures for p in pages.values())} pictures, {weight / 1e6:.1f} MB: {len(wrong)} wrong')
+    links, images = (sum(map(count, pages.values())) for count in (lambda p: len(p.links), lambda p: p.pictures))
+    print(f'{len(pages)} pages, {links} links, {images} images, {weight / 1e6:.1f} MB: {len(wrong)} wrong')
     return len(wrong) > 0
 
 

@@ -1,9 +1,14 @@
-"""Build the docs site from the notebooks' stored outputs, with packages from PyPI alone: python .ci/docs.py, then look at it: python -m http.server -d _docs
+"""Build the docs site from the notebooks' stored outputs, with packages from PyPI alone.
 
-smalldocs does the work, because it reads what Quarto reads: the same _quarto.yml, sidebar, callouts, folds and cell options, so that plain nbdev_docs gives the same book
-where Quarto is installed. It is young, so it is pinned; what it leaves to a network or to nbdev is added here."""
+Usage: python .ci/docs.py, then python -m http.server -d _docs. Set SDPIPE_REPOSITORY to the project's address
+(https://github.com/OWNER/NAME) to have links to it and to Colab on the pages; without it there are none.
+
+smalldocs does the work because it reads what Quarto reads: the same _quarto.yml, sidebar, callouts, folds and cell
+options, so that plain nbdev_docs gives the same book where Quarto is installed. It is young, so it is pinned; what it
+leaves to a network or to nbdev is added here."""
 import base64
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -21,8 +26,10 @@ from smalldocs.site import Site
 CONFIG = get_config()
 ROOT, NBS = CONFIG.config_path, CONFIG.nbs_path
 HOME = CONFIG.doc_host + CONFIG.doc_baseurl + '/'
-COLAB = f'https://colab.research.google.com/github/{CONFIG.user}/{CONFIG.repo}/blob/{CONFIG.branch}/{NBS.name}/'
-KNOWN = 'html-math-method is ignored|output-file is not read|compiles no Sass'  # what smalldocs says it leaves to Quarto: done here, or in styles.css
+REPOSITORY = os.environ.get('SDPIPE_REPOSITORY', '').rstrip('/')
+COLAB = 'https://colab.research.google.com/github/' + REPOSITORY.removeprefix('https://github.com/')
+# what smalldocs says it leaves to Quarto: done here, or in styles.css
+KNOWN = 'html-math-method is ignored|output-file is not read|compiles no Sass'
 figure = smalldocs.notebook.figure
 
 
@@ -58,8 +65,10 @@ class Book(Site):
     def render_page(self, page):
         super().render_page(page)
         page.env['math'] = False  # formulas are drawn already: no script from a server of others
-        page.html = re.sub(r'<pre>(<code>[^\n]*</code></pre>)', r'<pre class="one-line">\1', page.html)  # a printed sentence may be wrapped; a printed table may not
-        page.html = re.sub(rf'\[(`[^`]+`)\]\({HOME}[^)]*\)', r'\1', page.html)  # nbdev makes links in the comments of signatures, too
+        # a printed sentence may be wrapped; a printed table may not
+        page.html = re.sub(r'<pre>(<code>[^\n]*</code></pre>)', r'<pre class="one-line">\1', page.html)
+        # nbdev makes links in the comments of signatures, too
+        page.html = re.sub(rf'\[(`[^`]+`)\]\({HOME}[^)]*\)', r'\1', page.html)
         page.html = re.sub(r'<img ([^>]*)src="data:image/png;base64,([^"]+)"', self.picture, self.buttons(page))
 
     def picture(self, found):
@@ -72,12 +81,12 @@ class Book(Site):
         return f'<img {found[1]}src="{name}" width="{width}" height="{height}" loading="lazy"'
 
     def buttons(self, page):
-        "Offer the page's notebook on Colab and as a file, with what its own line on Colab says."
+        "Offer the page's notebook as a file and, where the repository's address is known, on Colab."
         if 'cell-code' not in page.html: return page.html
-        own = re.search(r'<p>\s*<a href="https://colab[^>]*>Open in Colab</a>(.*?)</p>', page.html, re.S)
-        links = f'<a href="{COLAB}{page.src}">Open in Colab</a> <a href="{page.src}" download>Download this notebook</a>'
-        note = f' <span>{own[1].strip()}</span>' if own else ''
-        return f'<p class="notebook-links">{links}{note}</p>\n' + (page.html.replace(own[0], '', 1) if own else page.html)
+        links = [f'<a href="{page.src}" download>Download this notebook</a>']
+        if REPOSITORY:
+            links.insert(0, f'<a href="{COLAB}/blob/{CONFIG.branch}/{NBS.name}/{page.src}">Open in Colab</a>')
+        return f'<p class="notebook-links">{" ".join(links)}</p>\n{page.html}'
 
 
 def main():
@@ -89,8 +98,9 @@ def main():
     for nb, page in site.pages.items():
         shutil.copy(NBS / nb, site.out / nb)
         path = site.out / page.out
-        # icons are no pictures to read out, and whoever has no mouse can still reach the end of a long line
-        path.write_text(path.read_text(encoding='utf-8').replace('role="img"', 'aria-hidden="true"').replace('<pre', '<pre tabindex="0"'), encoding='utf-8')
+        # icons are not images to read out, and the end of a long line can be reached without a mouse
+        text = path.read_text(encoding='utf-8').replace('role="img"', 'aria-hidden="true"')
+        path.write_text(text.replace('<pre', '<pre tabindex="0"'), encoding='utf-8')
     for warning in site.warnings:
         if not re.search(KNOWN, warning): print(warning)
     print(f'{pages} pages in {site.out.name}/')

@@ -1,4 +1,6 @@
-"Write what is made from the notebooks, without Quarto: README.md, the cards' pictures, the sidebar, glossary and API pages: python .ci/readme.py"
+"""Write what is made from the notebooks, without Quarto: README.md, cards, sidebar, glossary and API pages.
+
+Usage: python .ci/generated.py"""
 import ast
 import base64
 import html
@@ -19,26 +21,18 @@ from nbdev.quarto import refresh_quarto_yml
 from nbformat import reads
 from PIL import Image
 
+from book import NBS, ROOT, chapters, module, title
+
 CONFIG = get_config()
-ROOT, NBS, PICTURES = CONFIG.config_path, CONFIG.nbs_path, 'nbs/images'
+PICTURES = 'nbs/images'
 KEPT = 'cell_type', 'id', 'metadata', 'source', 'outputs', 'execution_count'
 PARTS = {  # the sidebar's parts, and which notebooks belong to each
     'The pipeline': r'0\d_',
-    'Explorations': r'0\d[a-z]_|1\d_',
+    'Explorations': r'0\d[a-z]_|[12]\d_',
     'How the built-in model was made': r'9\d_',
 }
-CARDS = {'00_core': 1, '01_tokens': 2, '04b_samplers': 2, '05_guided_loop': 6}  # which of a chapter's pictures is on its card, if not the first
+CARDS = {}  # which of a chapter's images is on its card, if not the first
 DFN = re.compile(r'<dfn id="(?P<id>[^"]+)" title="(?P<says>[^"]+)">(?P<term>.*?)</dfn>', re.S)
-
-
-def chapters():
-    "Give the name and the cells of each numbered notebook, in reading order."
-    for path in sorted(NBS.glob('[0-9]*.ipynb')): yield path.stem, json.loads(path.read_text(encoding='utf-8'))['cells']
-
-
-def title(stem, cells):
-    "Number a chapter as its file is numbered: 04b Samplers."
-    return f"{stem.split('_')[0]} {''.join(cells[0]['source']).splitlines()[0].lstrip('# ')}"
 
 
 def markdown(cells): return '\n\n'.join(''.join(c['source']) for c in cells if c['cell_type'] == 'markdown')
@@ -61,15 +55,18 @@ def write_readme():
         alts += [yaml.safe_load(' '.join(directives['fig-alt:']))] if 'fig-alt:' in directives else []
     nb.metadata['language_info'] = {'name': 'python'}
     plain = dict(nb, cells=[{k: c[k] for k in KEPT if k in c} for c in nb.cells])
-    text, resources = MarkdownExporter().from_notebook_node(reads(json.dumps(plain), 4), {'unique_key': 'index', 'output_files_dir': PICTURES})
+    names = {'unique_key': 'index', 'output_files_dir': PICTURES}
+    text, resources = MarkdownExporter().from_notebook_node(reads(json.dumps(plain), 4), names)
     for old in (ROOT / PICTURES).glob('index_*.png'): old.unlink()
     for name, data in resources['outputs'].items(): (ROOT / name).write_bytes(data)
     text = re.sub(r'!\[png\]', lambda _: f'![{alts.pop(0)}]', text)
     text = re.sub(r'^:::.*\n', '', text, flags=re.M)  # what only the site understands
     text = re.sub(r'(\]\(|src=")(?!https?:|#|nbs/)', r'\1nbs/', text)  # README.md lies above the notebooks
     text = re.sub(r'\n\s*\n', '\n\n', text).strip()
-    if missing := [stem for stem, _ in chapters() if f'({NBS.name}/{stem}.ipynb)' not in text]: sys.exit(f'nbs/index.ipynb does not lead to {", ".join(missing)}')
-    (ROOT / 'README.md').write_text(f'<!-- Made from nbs/index.ipynb by .ci/readme.py: edit the notebook. -->\n\n{text}\n', encoding='utf-8')
+    if missing := [stem for stem, _ in chapters() if f'({NBS.name}/{stem}.ipynb)' not in text]:
+        sys.exit(f'nbs/index.ipynb does not lead to {", ".join(missing)}')
+    text = f'<!-- Made from nbs/index.ipynb by .ci/generated.py: edit the notebook. -->\n\n{text}\n'
+    (ROOT / 'README.md').write_text(text, encoding='utf-8')
 
 
 def write_cards():
@@ -82,7 +79,8 @@ def write_cards():
         image.thumbnail((480, 300), Image.LANCZOS)
         image = image.quantize(128)
         # the same pixels may be packed otherwise by another release of Pillow: that is no change
-        if not path.exists() or Image.open(path).convert('RGB').tobytes() != image.convert('RGB').tobytes(): image.save(path, optimize=True)
+        if not path.exists() or Image.open(path).convert('RGB').tobytes() != image.convert('RGB').tobytes():
+            image.save(path, optimize=True)
     for old in set((ROOT / PICTURES).glob('card_*.png')) - kept: old.unlink()
 
 
@@ -90,18 +88,22 @@ def write_sidebar():
     "Number the chapters at the side of the site, in their parts."
     named = {stem: title(stem, cells) for stem, cells in chapters()}
     contents = [{'text': 'sdpipe', 'href': 'index.ipynb'}]
-    contents += [{'section': part, 'contents': [{'text': text, 'href': f'{stem}.ipynb'} for stem, text in named.items() if re.match(stems, stem)]}
-                 for part, stems in PARTS.items()]
-    contents += [{'section': 'Reference', 'contents': [{'text': name, 'href': f'{name.lower()}.ipynb'} for name in ('Glossary', 'API')]}]
-    website = {'navbar': {'tools': [{'icon': 'github', 'text': 'The repository', 'href': CONFIG.git_url}]}, 'sidebar': {'style': 'floating', 'contents': contents}}
+    for part, stems in PARTS.items():
+        pages = [{'text': text, 'href': f'{stem}.ipynb'} for stem, text in named.items() if re.match(stems, stem)]
+        contents.append({'section': part, 'contents': pages})
+    reference = [{'text': name, 'href': f'{name.lower()}.ipynb'} for name in ('Glossary', 'API')]
+    contents.append({'section': 'Reference', 'contents': reference})
+    website = {'sidebar': {'style': 'floating', 'contents': contents}}
     text = yaml.safe_dump({'website': website}, sort_keys=False, width=1000)
-    (NBS / 'sidebar.yml').write_text(f'# Made by .ci/readme.py from the names of the notebooks.\n{text}', encoding='utf-8')
+    header = '# Made by .ci/generated.py from the names of the notebooks.\n'
+    (NBS / 'sidebar.yml').write_text(header + text, encoding='utf-8')
     refresh_quarto_yml()
 
 
 def write_page(name, *sources):
     "Write a notebook of text alone."
-    cells = [{'cell_type': 'markdown', 'id': f'{name}-{k}', 'metadata': {}, 'source': source.splitlines(keepends=True)} for k, source in enumerate(sources)]
+    cells = [{'cell_type': 'markdown', 'id': f'{name}-{k}', 'metadata': {}, 'source': text.splitlines(keepends=True)}
+             for k, text in enumerate(sources)]
     kernel = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
     nb = {'cells': cells, 'metadata': kernel, 'nbformat': 4, 'nbformat_minor': 5}
     (NBS / f'{name}.ipynb').write_text(json.dumps(nb, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
@@ -120,8 +122,10 @@ def write_glossary():
     def line(term):
         id, says, stem, where = terms[term]
         return f'- **[{term}]({stem}.ipynb#{id})**: {says} [{where}]({stem}.ipynb#{id})'
-    letters = [f'## {letter}\n\n::: {{.terms}}\n\n' + '\n'.join(map(line, of)) + '\n\n:::\n' for letter, of in groupby(sorted(terms, key=str.lower), lambda t: t[0].upper())]
-    write_page('glossary', '# Glossary\n\n> What does that word mean here?\n', 'Each term once, in a sentence, with a link to the place in the book that shows it.\n', *letters)
+    letters = [f'## {letter}\n\n::: {{.terms}}\n\n' + '\n'.join(map(line, of)) + '\n\n:::\n'
+               for letter, of in groupby(sorted(terms, key=str.lower), lambda t: t[0].upper())]
+    write_page('glossary', '# Glossary\n\n> What does that word mean here?\n',
+               'Each term in one sentence, with a link to the place in the book that shows it.\n', *letters)
     return len(terms)
 
 
@@ -130,7 +134,8 @@ def exported(module):
     tree = ast.parse((ROOT / 'sdpipe' / (module.replace('.', '/') + '.py')).read_text(encoding='utf-8')).body
     says, names = {}, []
     for node in tree:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)): says[node.name] = (ast.get_docstring(node) or '').split('\n')[0]
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            says[node.name] = (ast.get_docstring(node) or '').split('\n')[0]
         elif isinstance(node, ast.Assign):
             value = node.value
             choices = value.keys if isinstance(value, ast.Dict) else value.elts if isinstance(value, ast.Tuple) else []
@@ -141,19 +146,22 @@ def exported(module):
 
 
 def write_api():
-    "List all exported names, a table a chapter, each with a link to its documentation or, for a constant, to its chapter."
+    "List all exported names, one table per chapter, each with a link to its documentation."
     cells, count, index = [], 0, import_module('sdpipe._modidx').d['syms']
     for stem, cells_ in chapters():
-        if not (found := re.search(r'#\| *default_exp +([\w.]+)', ''.join(line for c in cells_ for line in c['source']))): continue
-        rows = exported(found[1])
+        if not (name_of := module(cells_)): continue
+        rows = exported(name_of)
         count += len(rows)
         table = ['| name | what it is |', '|---|---|']
         for name, says in rows:
-            place = index.get(f'sdpipe.{found[1]}', {}).get(f'sdpipe.{found[1]}.{name}', ('',))[0].partition('#')
-            table.append(f'| [<code>{name}</code>]({stem}.ipynb{"".join(place[1:])}) | {says.replace("|", chr(92) + "|")} |')
-        cells.append(f'## [{title(stem, cells_)}]({stem}.ipynb) {{#{found[1]}}}\n\n`from sdpipe.{found[1]} import *`\n\n' + '\n'.join(table) + '\n')
+            place = index.get(f'sdpipe.{name_of}', {}).get(f'sdpipe.{name_of}.{name}', ('',))[0].partition('#')
+            says = says.replace('|', r'\|')
+            table.append(f'| [<code>{name}</code>]({stem}.ipynb{"".join(place[1:])}) | {says} |')
+        heading = f'## [{title(stem, cells_)}]({stem}.ipynb) {{#{name_of}}}\n\n`from sdpipe.{name_of} import *`\n\n'
+        cells.append(heading + '\n'.join(table) + '\n')
     write_page('api', '# API\n\n> What can I import, and where is it explained?\n',
-               '`from sdpipe.all import *` brings everything but the names of the last part, on how the built-in model was made.\n', *cells)
+               '`from sdpipe.all import *` brings all of these but the last part, how the built-in model was made.\n',
+               *cells)
     return count
 
 
