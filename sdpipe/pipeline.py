@@ -37,7 +37,7 @@ class Parts(NamedTuple):
     unet: object          # noisy latents to predicted noise
     scheduler: object     # from one noise level to the next
 
-# %% ../nbs/08_pipeline.ipynb #56b0de78
+# %% ../nbs/08_pipeline.ipynb #ac9f633c
 def _scheduler_config(source, subfolder):
     "Read the scheduler's config from a folder or from the hub."
     if Path(source).is_dir():
@@ -53,7 +53,6 @@ def _has_no_scheduler(source, subfolder):
     if not folder.is_dir() or (folder/subfolder).is_dir(): return False
     return not index.is_file() or '"scheduler"' not in index.read_text()
 
-# %% ../nbs/08_pipeline.ipynb #b4953c4d
 def noise_settings(
     model: str | Path,  # as for `load_parts`
 ) -> dict:              # settings for `make_scheduler`
@@ -119,7 +118,7 @@ def check_parts(
         raise ValueError(f'these parts do not belong together: {why}')
     return parts
 
-# %% ../nbs/08_pipeline.ipynb #7cc9b85b
+# %% ../nbs/08_pipeline.ipynb #e1deb5a9
 def _scheduler_of(model, scheduler, spacing):
     "Make the scheduler of that name for a model, or pass on one that is made already."
     if isinstance(scheduler, str):
@@ -132,7 +131,6 @@ def _scheduler_of(model, scheduler, spacing):
         raise ValueError(f'scheduler must be a name or a scheduler, not {scheduler!r}')
     return scheduler
 
-# %% ../nbs/08_pipeline.ipynb #d1b56769
 def load_parts(
     model: str | Path = 'mini',         # a key of `MODELS`, a hub id, or a folder in diffusers' layout
     device: str | torch.device | None = None,  # where to put them; the fastest device if not given
@@ -193,7 +191,7 @@ def check_latents(
     check_tensor(latents, 'latents', (n, c, 'h', 'w'))
     return check_finite(latents, 'the latents to start from')
 
-# %% ../nbs/08_pipeline.ipynb #54f3b7e1
+# %% ../nbs/08_pipeline.ipynb #fd27f1eb
 @torch.no_grad()
 def text_to_image(
     prompts: str | Sequence[str],  # one prompt, or one for each image
@@ -219,6 +217,5 @@ def text_to_image(
     decoded = decode_latents(latents, vae, chunk=4)                              # [B, 3, H, W]
     return tensor_to_images(decoded)
 
-# %% ../nbs/08_pipeline.ipynb #11f78492
 @cache
 def _mini_parts(): return load_parts('mini')
