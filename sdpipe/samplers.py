@@ -190,7 +190,7 @@ def diffusers_scheduler(
             raise ValueError(f'{cls.__name__} has no setting {key!r}; it has {", ".join(known)}')
     return cls(**config)
 
-# %% ../nbs/05b_samplers.ipynb #f42c384e
+# %% ../nbs/05b_samplers.ipynb #ed623a0d
 def make_scheduler(
     name: str = 'lms',           # a key of `SCHEDULERS`
     library: str = 'sdpipe',     # whose: 'sdpipe' or 'diffusers'
@@ -202,5 +202,7 @@ def make_scheduler(
     check_choice(library, 'library', ('sdpipe', 'diffusers'))
     if spacing is not None:
         check_choice(spacing, 'spacing', SPACINGS)
+    if 'solver' in config:
+        raise ValueError("no scheduler has a setting 'solver': choose one by its name")
     make = Scheduler if library == 'sdpipe' else diffusers_scheduler
     return make(solver, spacing, **config)
