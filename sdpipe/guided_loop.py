@@ -124,13 +124,14 @@ def scale_list(
             raise ValueError(f'guidance_scale must be a finite number below a million, not {s!r}')
     return [float(s) for s in scales]
 
-# %% ../nbs/07_guided_loop.ipynb #51dcea55
+# %% ../nbs/07_guided_loop.ipynb #d46a4235
 def noise_levels(
     scheduler,  # one of ours or of diffusers', after `set_timesteps`
 ) -> list[float]:  # sigma, one for each timestep
     "Look up the noise level of every timestep, also of one between two training timesteps."
+    n = len(scheduler.timesteps)
+    if len(getattr(scheduler, 'sigmas', ())) == n + 1: return scheduler.sigmas[:-1].tolist()
     t = scheduler.timesteps.cpu().double().numpy()
-    if len(getattr(scheduler, 'sigmas', ())) == len(t) + 1: return scheduler.sigmas[:-1].tolist()
     a = scheduler.alphas_cumprod.cpu().double().numpy()
     return np.interp(t, np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
 

@@ -45,19 +45,22 @@ def prompt_list(
         raise ValueError(f'{name} is not text: it holds bytes that are not UTF-8')
     return prompts
 
-# %% ../nbs/01_tokens.ipynb #5c0daad5
+# %% ../nbs/01_tokens.ipynb #308d5efc
 def tokenize(
     prompts: str | list[str],  # one prompt, or one for each image
     tokenizer,                 # from `load_tokenizer`
 ) -> torch.LongTensor:         # [B, 77]
     "Turn prompts into token ids, padded or truncated to the tokenizer's length; warn with the truncated words."
-    prompts, length = prompt_list(prompts), tokenizer.model_max_length
-    for ids in tokenizer(prompts, verbose=False).input_ids:
-        if len(ids) <= length: continue
-        lost = tokenizer.decode(ids[length-1:-1]).strip()
-        what = f'a prompt has {len(ids)} tokens and only {length} are read; these words are truncated: {lost!r}'
-        warnings.warn(what, stacklevel=2)
-    return tokenizer(prompts, padding='max_length', truncation=True, max_length=length, return_tensors='pt').input_ids
+    length, rows = tokenizer.model_max_length, []
+    # padded here: the tokenizer would store padding and truncation in itself, where two threads overwrite each other's
+    for ids in tokenizer(prompt_list(prompts), verbose=False).input_ids:
+        if len(ids) > length:
+            lost = tokenizer.decode(ids[length-1:-1]).strip()
+            what = f'a prompt has {len(ids)} tokens and only {length} are read; these words are truncated: {lost!r}'
+            warnings.warn(what, stacklevel=2)
+            ids = [*ids[:length-1], ids[-1]]
+        rows.append(ids + [tokenizer.pad_token_id] * (length - len(ids)))
+    return torch.tensor(rows)
 
 # %% ../nbs/01_tokens.ipynb #566e4b3b
 def show_tokens(
