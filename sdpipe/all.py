@@ -1,4 +1,4 @@
-"Everything at once, for notebooks: `from sdpipe.all import *`. Written by hand; .ci/check_layout.py holds it complete."
+"What the chapters teach, for notebooks: `from sdpipe.all import *`. .ci/check_layout.py holds it complete."
 from sdpipe.core import *
 from sdpipe.loading import *
 from sdpipe.tokens import *
@@ -10,7 +10,5 @@ from sdpipe.samplers import *
 from sdpipe.unet import *
 from sdpipe.guided_loop import *
 from sdpipe.pipeline import *
-from sdpipe.command import *
 from sdpipe.clock import *
 from sdpipe.speed import *
-from sdpipe.bench import *

@@ -46,12 +46,13 @@ def sd_parts(
     nets = [torch.nn.Module.to(net, dtype).eval().requires_grad_(False) for net in (encoder, vae, unet)]
     return Parts(load_tokenizer('mini'), *nets, make_scheduler(scheduler))
 
-# %% ../nbs/19_clock.ipynb #4d3ff285
+# %% ../nbs/19_clock.ipynb #66f8c6b3
 def count_flops(
     call: Callable,   # a function without arguments that runs networks on the 'meta' device
 ) -> dict[str, int]:  # FLOP in convolutions, linear layers and attention products
     "Count the work of a call without doing it; a multiply-add is 2 FLOP."
-    kinds = {'convolution': 'convolution', 'addmm': 'linear', 'mm': 'linear', 'bmm': 'attention', 'baddbmm': 'attention'}
+    kinds = {'convolution': 'convolution', 'addmm': 'linear', 'mm': 'linear',
+             'bmm': 'attention', 'baddbmm': 'attention'}
     total = dict.fromkeys(('convolution', 'linear', 'attention'), 0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter: call()
     for op, flops in counter.get_flop_counts()['Global'].items(): total[kinds[str(op).split('.')[-1]]] += flops

@@ -120,7 +120,7 @@ def ddim(x, sigmas, first=0, noise=None, eta=0.0):
         if eta: x = x + sigma_up * next(noise)
     yield x, sigma_next
 
-# %% ../nbs/05_scheduler.ipynb #7aeda644
+# %% ../nbs/05_scheduler.ipynb #db9f6451
 def sample_noise(
     sample: torch.Tensor,  # latents that noise will be added to, [B, 4, h, w]
     n: int,                # how often
@@ -133,12 +133,11 @@ def sample_noise(
             raise ValueError(f'noise comes from a torch.Generator, or a list of them, not {g!r}')
     if one_each and len(generator) != len(sample):
         raise ValueError(f'{len(generator)} generators for {len(sample)} images: give one for each')
-    if one_each:
-        noise = torch.stack([torch.randn(n, *sample.shape[1:], generator=g, device=g.device) for g in generator], 1)
-    else:
-        device = generator.device if generator else 'cpu'
-        noise = torch.randn(n, *sample.shape, generator=generator, device=device)
-    return noise.to(sample.device, sample.dtype)
+    def one_step():  # as diffusers does: torch's numbers depend on how many are sampled at once
+        if not one_each:
+            return torch.randn(sample.shape, generator=generator, device=generator.device if generator else 'cpu')
+        return torch.stack([torch.randn(sample.shape[1:], generator=g, device=g.device) for g in generator])
+    return torch.stack([one_step() for _ in range(n)]).to(sample.device, sample.dtype)
 
 # %% ../nbs/05_scheduler.ipynb #3c6dd9b8
 class Solver(NamedTuple):

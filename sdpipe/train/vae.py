@@ -155,7 +155,7 @@ def narrow_posteriors(
     vae.quant_conv.bias[len(std):] -= 2 * (std / widest).log().clamp(min=0)
     return vae
 
-# %% ../../nbs/91_mini_vae.ipynb #f636617a
+# %% ../../nbs/91_mini_vae.ipynb #1587e710
 @torch.no_grad()
 def normalize_latents(
     vae: AutoencoderKL,
@@ -163,7 +163,7 @@ def normalize_latents(
     n: int = 2048,         # how many
     device: str = 'cpu',
 ) -> AutoencoderKL:        # same images in and out; latents of mean 0 and one standard deviation in all channels
-    "Fold each channel's mean and scale into the convolutions beside the latents; write the scaling factor into the config."
+    "Fold each channel's mean and scale into the convolutions beside the latents; set the scaling factor."
     z = torch.cat([vae.encode(x.to(device)).latent_dist.mean for x, _ in image_batches(comps, 0, n, 64)])
     mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
     common = std.log().mean().exp()              # stays in the latents, for the scaling factor to take out
