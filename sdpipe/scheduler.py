@@ -35,13 +35,13 @@ def lms_weights(
         weights.append(float(area(end) / np.prod(node - others)))
     return weights
 
-# %% ../nbs/05_scheduler.ipynb #0eecd550
+# %% ../nbs/05_scheduler.ipynb #0a0a7225
 def ancestral_step(
     sigma: float,       # this noise level
     sigma_next: float,  # the next, lower one
     eta: float = 1.0,   # share of ancestral noise: 0 none, 1 as much as in DDPM
 ) -> tuple[float, float]:  # `sigma_down` to step to, `sigma_up` of new noise; squares add up to `sigma_next`'s
-    "Split the next noise level into noise that is there already and ancestral noise (Song et al. 2021, eq. 16)."
+    "Split the next noise level into noise that is there already and ancestral noise (Song et al. 2021a, eq. 16)."
     sigma_up = eta * sigma_next * (1 - (sigma_next / sigma) ** 2) ** 0.5
     return (sigma_next**2 - sigma_up**2) ** 0.5, sigma_up
 
@@ -110,9 +110,9 @@ def lms(x, sigmas, first=0, noise=None, order=4):
         for w, s in zip(lms_weights(sigmas, i, len(slopes)), slopes): x = x + w * s
     yield x, sigma_next
 
-# %% ../nbs/05_scheduler.ipynb #5aa48c4d
+# %% ../nbs/05_scheduler.ipynb #1c51ef2c
 def ddim(x, sigmas, first=0, noise=None, eta=0.0):
-    "Go to the predicted x0, and add noise for the next level (Song et al. 2021, eq. 12, divided by sqrt(alpha))."
+    "Go to the predicted x0, and add noise for the next level (Song et al. 2021a, eq. 12, divided by sqrt(alpha))."
     for i, (sigma, sigma_next) in steps_from(sigmas, first):
         x, denoised, slope = yield x, sigma
         sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
@@ -139,14 +139,14 @@ def sample_noise(
         return torch.stack([torch.randn(sample.shape[1:], generator=g, device=g.device) for g in generator])
     return torch.stack([one_step() for _ in range(n)]).to(sample.device, sample.dtype)
 
-# %% ../nbs/05_scheduler.ipynb #3c6dd9b8
+# %% ../nbs/05_scheduler.ipynb #f358a147
 class Solver(NamedTuple):
     "A row of the table of schedulers: an algorithm, and how it is used"
     function: Callable                  # the generator function
     diffusers_class: str                # the class of diffusers that does the same
     spacing: str = 'linspace'           # one of `SPACINGS`, by default
     variance_preserving: bool = False   # are latents kept at unit variance outside the solver (VP) or not (VE)?
-    open_end: bool = False              # lay out one step more and leave out the last, so that the jump to 0 is longer?
+    open_end: bool = False              # plan one step more and leave out the last, so that the jump to 0 is longer?
     stochastic: bool = False            # does it add ancestral noise?
     diffusers_settings: dict = {}       # what makes diffusers' class end at the clean latents
     settings: dict = {}                 # keyword arguments of the function, with their defaults
