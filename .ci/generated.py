@@ -31,7 +31,7 @@ PARTS = {  # the sidebar's parts, and which notebooks belong to each
     'Explorations': r'0\d[a-z]_|[12]\d_',
     'How the built-in model was made': r'9\d_',
 }
-CARDS = {}  # which of a chapter's images is on its card, if not the first
+CARDS = {'04_noise': 1}  # which of a chapter's images is on its card, if not the first
 DFN = re.compile(r'<dfn id="(?P<id>[^"]+)" title="(?P<says>[^"]+)">(?P<term>.*?)</dfn>', re.S)
 
 
