@@ -28,6 +28,7 @@ ROOT, NBS = CONFIG.config_path, CONFIG.nbs_path
 HOME = CONFIG.doc_host + CONFIG.doc_baseurl + '/'
 REPOSITORY = os.environ.get('SDPIPE_REPOSITORY', '').rstrip('/')
 COLAB = 'https://colab.research.google.com/github/' + REPOSITORY.removeprefix('https://github.com/')
+LINK_TO_REPOSITORY = rf'<a [^>]*href="{CONFIG.git_url}[^"]*"[^>]*>.*?</a>'
 # what smalldocs says it leaves to Quarto: done here, or in styles.css
 KNOWN = 'html-math-method is ignored|output-file is not read|compiles no Sass'
 figure = smalldocs.notebook.figure
@@ -100,6 +101,7 @@ def main():
         path = site.out / page.out
         # icons are not images to read out, and the end of a long line can be reached without a mouse
         text = path.read_text(encoding='utf-8').replace('role="img"', 'aria-hidden="true"')
+        text = text.replace(CONFIG.git_url, REPOSITORY) if REPOSITORY else re.sub(LINK_TO_REPOSITORY, '', text)
         path.write_text(text.replace('<pre', '<pre tabindex="0"'), encoding='utf-8')
     for warning in site.warnings:
         if not re.search(KNOWN, warning): print(warning)
