@@ -8,7 +8,7 @@ __all__ = ['write_tokenizer', 'sentence_vectors', 'word_vectors', 'make_text_enc
            'cache_captions', 'write_mini', 'rename_text_weights', 'change_json', 'average_gradients', 'train_unet',
            'prepare', 'main']
 
-# %% ../../nbs/92_mini_unet.ipynb #8d67c645
+# %% ../../nbs/92_mini_unet.ipynb #87564d0e
 import argparse
 import copy
 import datetime
@@ -33,8 +33,7 @@ from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from ..noise import noise_schedule
 from .data import PLACES, SIZES, Compositions, caption, load_lists
-from .vae import (image_batches, learning_rate, make_vae, narrow_posteriors, normalize_latents,
-                              save_checkpoint, train_vae)
+from .vae import image_batches, learning_rate, make_vae, normalize_latents, save_checkpoint, train_vae
 
 # %% ../../nbs/92_mini_unet.ipynb #76b71c56
 def write_tokenizer(
@@ -375,7 +374,7 @@ def train_unet(
             on_save(step + 1, ema)
     return ema
 
-# %% ../../nbs/92_mini_unet.ipynb #a64c6723
+# %% ../../nbs/92_mini_unet.ipynb #e6465147
 def prepare(
     args: argparse.Namespace,  # from `main`
 ):  # a function that writes the model's folder, given a step and a U-Net
@@ -394,7 +393,7 @@ def prepare(
     torch.manual_seed(0)
     known, every = Compositions(nouns[:args.nouns], args.size), Compositions(nouns, args.size)
     if args.from_scratch: vae = make_vae(args.size)
-    else: vae = narrow_posteriors(AutoencoderKL.from_pretrained(args.start/'vae', torch_dtype=torch.float32), every)
+    else: vae = AutoencoderKL.from_pretrained(args.start/'vae', torch_dtype=torch.float32)
     vae.register_to_config(sample_size=args.size)
     train_vae(vae, every, work/'vae.pt', args.vae_steps, device=args.device, workers=args.workers)
     normalize_latents(vae, every, device=args.device)

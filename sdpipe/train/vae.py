@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['make_vae', 'image_batches', 'collate', 'kl_divergence', 'vae_loss', 'learning_rate', 'save_checkpoint', 'psnr',
-           'train_vae', 'narrow_posteriors', 'normalize_latents']
+           'train_vae', 'normalize_latents']
 
 # %% ../../nbs/91_mini_vae.ipynb #d59a13d8
 import math
@@ -140,20 +140,6 @@ def train_vae(
             save_checkpoint(path, model=vae.state_dict(), opt=opt.state_dict(), step=step + 1)
             bar.set_postfix(psnr=f'{psnr(vae, test, 64, device)[1]:.2f}')
     return vae.eval()
-
-# %% ../../nbs/91_mini_vae.ipynb #cca5ea74
-@torch.no_grad()
-def narrow_posteriors(
-    vae: AutoencoderKL,
-    comps: Compositions,    # images to measure on
-    widest: float = 0.05,   # standard deviation above which a channel's posterior is narrowed to this value
-    n: int = 64,            # how many images
-) -> AutoencoderKL:
-    "Let unused channels speak again: shift the predicted log-variance of each channel whose posterior is wide."
-    x, _ = next(iter(image_batches(comps, 0, n, n)))
-    std = vae.encode(x).latent_dist.std.mean((0, 2, 3))
-    vae.quant_conv.bias[len(std):] -= 2 * (std / widest).log().clamp(min=0)
-    return vae
 
 # %% ../../nbs/91_mini_vae.ipynb #1587e710
 @torch.no_grad()
