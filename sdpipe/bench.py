@@ -114,6 +114,7 @@ def diffusers_pipeline(
     if unet is not None: pipe.unet = unet
     return pipe
 
+# %% ../nbs/21_bench.ipynb #b9a8e1e9
 def alternatives(
     parts: Parts,  # from `load_parts` or `sd_parts`
     compile: bool = True,  # let those run that `torch.compile` must prepare?
@@ -179,6 +180,7 @@ def time_alternatives(
         )
     return rows
 
+# %% ../nbs/21_bench.ipynb #fcfc2074
 def runs_here(
     name: str,  # of a alternative
     call,       # lets it draw
@@ -261,6 +263,7 @@ def half_errors(
     }
     return {name: [((e.float() - t).norm() / t.norm()).item() for e, t in zip(end, true)] for name, end in ends.items()}
 
+# %% ../nbs/21_bench.ipynb #bac61924
 def error_range(
     errors: list[float],  # one for each image
 ) -> str:
@@ -340,6 +343,7 @@ def bench_parser() -> Parser:
     p.add_argument('--json', metavar='FILE', help='write all figures to a file, too')
     return p
 
+# %% ../nbs/21_bench.ipynb #c1991a88
 def run_bench(
     args: argparse.Namespace,  # the words of the command line, parsed
     say=lambda what: None,     # told what goes on
@@ -380,6 +384,7 @@ def run_bench(
     result['half_errors'] = half_errors(parts, min(args.steps), 4, say) if dtype == torch.float16 else None
     return result
 
+# %% ../nbs/21_bench.ipynb #f67492c1
 def bench_main(
     argv: list[str] | None = None,  # the words of the command line after `sdpipe-bench`
 ) -> int:                           # 0 if all was measured, 2 for bad input, 130 if interrupted

@@ -56,6 +56,7 @@ def _slug(prompt):
     words = words.encode(sys.getfilesystemencoding(), 'ignore')[:180].decode(sys.getfilesystemencoding(), 'ignore')
     return words.strip('-') or 'picture'
 
+# %% ../nbs/15_command.ipynb #b0fdd4b9
 def _check_target(target, folder, named):
     "Raise `OSError` or `ValueError` where no image could be written."
     if not os.path.isdir(folder):
@@ -121,10 +122,12 @@ def _say(what):
     with contextlib.suppress(OSError):
         print(f'sdpipe: {" ".join(str(what).split())}', file=sys.stderr, flush=True)
 
+# %% ../nbs/15_command.ipynb #816540ad
 def _discard_output():
     "Send what is still to be printed nowhere, or Python tries again when it ends."
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+# %% ../nbs/15_command.ipynb #2b841006
 def _print_files(files):
     "Print the files' names; return the exit code."
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')  # an ASCII terminal
@@ -137,6 +140,7 @@ def _print_files(files):
         return 1
     return 0
 
+# %% ../nbs/15_command.ipynb #a9d4c5b0
 def _out_of_memory(e):
     "Tell whether an error says that there is not enough memory."
     return isinstance(e, MemoryError) or 'memory' in str(e)

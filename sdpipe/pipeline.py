@@ -47,12 +47,14 @@ def _scheduler_config(source, subfolder):
         file = Path(hf_hub_download(source, 'scheduler_config.json', subfolder=subfolder or None))
     return dict(json.loads(file.read_text()))
 
+# %% ../nbs/08_pipeline.ipynb #bebc3e49
 def _has_no_scheduler(source, subfolder):
     "Tell whether a model folder neither holds nor names a scheduler."
     folder, index = Path(source), Path(source)/'model_index.json'
     if not folder.is_dir() or (folder/subfolder).is_dir(): return False
     return not index.is_file() or '"scheduler"' not in index.read_text()
 
+# %% ../nbs/08_pipeline.ipynb #a222b852
 def noise_settings(
     model: str | Path,  # as for `load_parts`
 ) -> dict:              # settings for `make_scheduler`
@@ -131,6 +133,7 @@ def _scheduler_of(model, scheduler, spacing):
         raise ValueError(f'scheduler must be a name or a scheduler, not {scheduler!r}')
     return scheduler
 
+# %% ../nbs/08_pipeline.ipynb #892d315d
 def load_parts(
     model: str | Path = 'mini',         # a key of `MODELS`, a hub id, or a folder in diffusers' layout
     device: str | torch.device | None = None,  # where to put them; the fastest device if not given
@@ -217,5 +220,6 @@ def text_to_image(
     decoded = decode_latents(latents, vae, chunk=4)                              # [B, 3, H, W]
     return tensor_to_images(decoded)
 
+# %% ../nbs/08_pipeline.ipynb #a21c5fb4
 @cache
 def _mini_parts(): return load_parts('mini')

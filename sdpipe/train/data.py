@@ -34,6 +34,7 @@ def article(word: str) -> str:  # 'an apple'
     "Put 'a' or 'an' before a word or phrase."
     return ('an ' if word[0] in 'aeiou' and not word.startswith('uni') else 'a ') + word
 
+# %% ../../nbs/90_mini_data.ipynb #b55903a3
 def caption(
     noun: str,         # what is drawn
     colour: str,       # the background's colour; '' leaves it unsaid
@@ -56,6 +57,7 @@ def caption(
     for p in parts[1:]: text += rng.choice([' ', ', ']) + p
     return text[0].upper() + text[1:] if rng.random() < 0.3 else text
 
+# %% ../../nbs/90_mini_data.ipynb #9b1d842b
 def sample_spec(
     nouns: list,        # nouns to choose from
     colours: list,      # colour names to choose from
@@ -120,6 +122,7 @@ def pack_sheet(
             index[n].append([style, name, *im.size])
     return sheet, index
 
+# %% ../../nbs/90_mini_data.ipynb #611c02a6
 def load_drawings(
     nouns: list | None = None,  # which; all of them if not given
 ) -> dict:                      # noun -> list of RGBA images, the longer side 128 pixels
@@ -143,6 +146,7 @@ def background(
         back += ramp[:, None, None] if rng.random() < 0.7 else ramp[None, :, None]
     return back.clip(0, 255)
 
+# %% ../../nbs/90_mini_data.ipynb #3586cc65
 def compose(
     drawing: Image.Image,      # RGBA, cropped to the drawing
     rgb: list,                 # background colour

@@ -294,6 +294,7 @@ def write_mini(
     new.replace(out)
     shutil.rmtree(Path(f'{out}.old'), ignore_errors=True)
 
+# %% ../../nbs/92_mini_unet.ipynb #25701cde
 def rename_text_weights(
     folder: Path,  # of the text encoder
 ) -> None:
@@ -303,6 +304,7 @@ def rename_text_weights(
     save_file(named, weights, metadata={'format': 'pt'})
     change_json(folder/'config.json', dtype='float32')
 
+# %% ../../nbs/92_mini_unet.ipynb #62426d7b
 def change_json(
     file: Path,
     **settings,  # to set in it

@@ -41,6 +41,7 @@ def image_batches(
     "Yield batches of compositions, in order."
     return DataLoader(Subset(comps, range(first, first + n)), batch, num_workers=workers, collate_fn=collate)
 
+# %% ../../nbs/91_mini_vae.ipynb #eeab8ec1
 def collate(
     items: list,  # pairs of pixels and spec, as `Compositions` gives them
 ) -> tuple:       # images [B, 3, px, px] in [-1, 1], and the list of specs
@@ -54,6 +55,7 @@ def kl_divergence(
     "Give the divergence of each latent number's posterior from a standard normal distribution."
     return (posterior.mean.float()**2 + posterior.var.float() - 1 - posterior.logvar.float()) / 2
 
+# %% ../../nbs/91_mini_vae.ipynb #0d7fcb2d
 def vae_loss(
     vae: AutoencoderKL,
     x: torch.Tensor,            # images, [B, 3, px, px] in [-1, 1]
@@ -78,6 +80,7 @@ def learning_rate(
     "Rise linearly, hold, and fall linearly to zero."
     return peak * min(1, (step + 1) / warmup, (steps - step) / (decay * steps))
 
+# %% ../../nbs/91_mini_vae.ipynb #7b4be3b7
 def save_checkpoint(
     path: Path,  # file to write
     **state,     # anything that torch can save
