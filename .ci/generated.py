@@ -32,6 +32,7 @@ PARTS = {  # the sidebar's parts, and which notebooks belong to each
     'How the built-in model was made': r'9\d_',
 }
 CARDS = {'04_noise': 1}  # which of a chapter's images is on its card, if not the first
+REFERENCE = 'Glossary', 'Bibliography', 'API'
 DFN = re.compile(r'<dfn id="(?P<id>[^"]+)" title="(?P<says>[^"]+)">(?P<term>.*?)</dfn>', re.S)
 
 
@@ -91,7 +92,7 @@ def write_sidebar():
     for part, stems in PARTS.items():
         pages = [{'text': text, 'href': f'{stem}.ipynb'} for stem, text in named.items() if re.match(stems, stem)]
         contents.append({'section': part, 'contents': pages})
-    reference = [{'text': name, 'href': f'{name.lower()}.ipynb'} for name in ('Glossary', 'API')]
+    reference = [{'text': name, 'href': f'{name.lower()}.ipynb'} for name in REFERENCE]
     contents.append({'section': 'Reference', 'contents': reference})
     website = {'sidebar': {'style': 'floating', 'contents': contents}}
     text = yaml.safe_dump({'website': website}, sort_keys=False, width=1000)
@@ -127,6 +128,23 @@ def write_glossary():
     write_page('glossary', '# Glossary\n\n> What does that word mean here?\n',
                'Each term in one sentence, with a link to the place in the book that shows it.\n', *letters)
     return len(terms)
+
+
+NAME = r"[A-ZÀ-Ž][\w'’-]+"
+CITED = re.compile(rf'({NAME}(?: et al\.| (?:&|and) {NAME})?),? \(?((?:19|20)\d\d[a-z]?)\b')
+
+
+def check_citations():
+    "Every paper that a chapter cites is in the bibliography, and every paper there is cited."
+    entries = set(re.findall(r'^- \*\*(.+?)\*\*', markdown(read_nb(NBS / 'bibliography.ipynb').cells), re.M))
+    cited = {}
+    for stem, cells in chapters():
+        for name, year in CITED.findall('\n'.join(''.join(c['source']) for c in cells)):
+            cited.setdefault(f'{name.replace(" and ", " & ")} {year}', stem)
+    known = {key: stem for key, stem in cited.items() if ' et al.' in key or ' & ' in key or key in entries}
+    if missing := [f'{key} ({stem})' for key, stem in known.items() if key not in entries]:
+        sys.exit(f'not in nbs/bibliography.ipynb: {", ".join(missing)}')
+    if unused := entries - set(known): sys.exit(f'no chapter cites {", ".join(sorted(unused))}')
 
 
 def exported(module):
@@ -169,6 +187,7 @@ def main():
     (ROOT / PICTURES).mkdir(exist_ok=True)
     write_cards()
     write_sidebar()
+    check_citations()
     print(f'{write_glossary()} terms, {write_api()} exported names')
     write_readme()
 
