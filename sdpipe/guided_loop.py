@@ -40,7 +40,7 @@ def seed_list(
     if not isinstance(seeds, (list, tuple, range)):
         raise ValueError(f'seed must be a whole number or a list of them, not {seeds!r}')
     if n is not None and len(seeds) != n:
-        raise ValueError(f'{len(seeds)} seeds for {n} pictures: give one number, or one for each')
+        raise ValueError(f'{len(seeds)} seeds for {n} images: give one number, or one for each')
     for s in seeds:
         if not is_whole(s) or not 0 <= s < 2**63:
             raise ValueError(f'a seed must be a whole number from 0 up, not {s!r}')
@@ -56,7 +56,7 @@ def init_latents(
 ) -> torch.Tensor:               # [B, 4, H/f, W/f], unit noise, fp32, on the U-Net's device
     "Sample the initial noise of images, each from its own generator on the CPU."
     seeds = seed_list(seeds)
-    if not seeds: raise ValueError('seeds is an empty list: give one seed for each picture')
+    if not seeds: raise ValueError('seeds is an empty list: give one seed for each image')
     f, usual = downsampling_factor(vae), unet.config.sample_size
     usual = usual if isinstance(usual, (tuple, list)) else (usual, usual)
     size = [n * f if side is None else side for side, n in zip((height, width), usual)]

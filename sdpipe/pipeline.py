@@ -190,7 +190,7 @@ def check_latents(
     if isinstance(latents, torch.Tensor): shape = list(latents.shape)
     same = len(shape) == 4 and 0 not in shape and all(w == s for w, s in zip(want, shape) if isinstance(w, int))
     if not same:
-        raise ValueError(f'latents for {n} pictures have the shape [{", ".join(map(str, want))}], not {shape}')
+        raise ValueError(f'latents for {n} images have the shape [{", ".join(map(str, want))}], not {shape}')
     check_tensor(latents, 'latents', (n, c, 'h', 'w'))
     return check_finite(latents, 'the latents to start from')
 

@@ -7,7 +7,8 @@ __all__ = ['SPACINGS', 'LMS', 'EULER', 'DDIM', 'lms_weights', 'ancestral_step', 
            'spaced_sigmas', 'steps_from', 'euler', 'lms', 'ddim', 'sample_noise', 'Solver', 'plan_steps', 'plan_sigmas',
            'network_levels', 'check_settings', 'SchedulerOutput', 'Scheduler']
 
-# %% ../nbs/05_scheduler.ipynb #6825db81
+# %% ../nbs/05_scheduler.ipynb #6705f232
+import math
 from collections.abc import Callable
 from itertools import repeat
 from types import SimpleNamespace
@@ -15,24 +16,24 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.polynomial import Polynomial
 
 from .loading import check_choice, is_number, is_whole
 from .noise import PREDICTION_TYPES, NoiseSchedule, noise_schedule, split_prediction
 
-# %% ../nbs/05_scheduler.ipynb #bf934e4e
+# %% ../nbs/05_scheduler.ipynb #8f4b581e
 def lms_weights(
     sigmas: list[float],  # noise levels, falling
     i: int,               # the step goes from `sigmas[i]` to `sigmas[i+1]`
     order: int,           # how many slopes to use: those at `i`, `i - 1`, ...
 ) -> list[float]:         # [order], the weight of each slope, newest first
     "Integrate the Lagrange polynomials through the last noise levels over a step (Adams-Bashforth, uneven steps)."
-    nodes = np.array([sigmas[i - k] for k in range(order)]) - sigmas[i]  # counted from here: keeps the sums small
+    nodes = [sigmas[i - k] - sigmas[i] for k in range(order)]  # counted from here: keeps the sums small
     end, weights = sigmas[i+1] - sigmas[i], []
     for k, node in enumerate(nodes):
-        others = np.delete(nodes, k)
-        area = (Polynomial.fromroots(others) if len(others) else Polynomial([1.])).integ()
-        weights.append(float(area(end) / np.prod(node - others)))
+        others, poly, area = nodes[:k] + nodes[k+1:], [1.0], 0.0  # `poly`: coefficients, the constant first
+        for other in others: poly = [b - other * a for a, b in zip([*poly, 0.0], [0.0, *poly])]  # times (x - other)
+        for n in range(order, 0, -1): area = (area + poly[n-1] / n) * end  # its integral, from 0 to `end`
+        weights.append(area / math.prod(node - other for other in others))
     return weights
 
 # %% ../nbs/05_scheduler.ipynb #0a0a7225
