@@ -33,7 +33,7 @@ def sinusoids(
 ) -> torch.Tensor:            # [n, channels], fp32
     "Encode timesteps as cosines and sines of falling frequency (Vaswani et al. 2017, sec. 3.5)."
     k = torch.arange(channels // 2, dtype=torch.float32, device=timesteps.device)
-    frequencies = torch.exp(-math.log(10000) * k / (channels // 2 - shift))  # from 1 down to 1 / 10000
+    frequencies = torch.exp(-math.log(10000) * k / (channels // 2 - shift))  # from 1 down to about 1 / 10000
     angles = timesteps[:, None].float() * frequencies
     return torch.cat([angles.cos(), angles.sin()], -1)
 
