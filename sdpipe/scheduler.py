@@ -147,7 +147,7 @@ class Solver(NamedTuple):
     diffusers_class: str                # the class of diffusers that does the same
     spacing: str = 'linspace'           # one of `SPACINGS`, by default
     variance_preserving: bool = False   # are latents kept at unit variance outside the solver (VP) or not (VE)?
-    open_end: bool = False              # plan one step more and leave out the last, so that the jump to 0 is longer?
+    open_end: bool = False              # leave out the lowest level of the plan, so that the step to 0 is longer?
     stochastic: bool = False            # does it add ancestral noise?
     diffusers_settings: dict = {}       # what makes diffusers' class end at the clean latents
     settings: dict = {}                 # keyword arguments of the function, with their defaults
