@@ -54,7 +54,8 @@ def datasheet_peak(
 ) -> float | None:  # FLOP a second; none for a card that is not in `PEAKS`
     "Look a card's fp16 peak up."
     words = set(name.replace('-', ' ').split())
-    if words & {'Laptop', 'Ti', 'SUPER', 'MIG'}: return None  # another card than its namesake, or a piece of it
+    if words & {'Laptop', 'Ti', 'SUPER', 'MIG'}:  # another card than its namesake, or a piece of it
+        return None
     for card, tflops in PEAKS.items():
         if set(card.split()) <= words: return tflops * 1e12
     return None
@@ -350,11 +351,13 @@ def run_bench(
 ) -> dict:                     # machine, rates, rows and errors
     "Measure everything asked for."
     for n in [*args.batches, args.repeats]:
-        if n < 1: raise ValueError(f'batches and repeats are 1 or more, not {n}')
+        if n < 1:
+            raise ValueError(f'batches and repeats are 1 or more, not {n}')
     for steps in args.steps: check_steps(steps)
     if args.json and not Path(args.json).absolute().parent.is_dir():
         raise OSError(f'there is no folder {str(Path(args.json).parent)!r} to write to')
-    if args.json and Path(args.json).is_dir(): raise OSError(f'{args.json!r} is a folder: name a file')
+    if args.json and Path(args.json).is_dir():
+        raise OSError(f'{args.json!r} is a folder: name a file')
     parts = (
         sd_parts(args.device, args.dtype)
         if args.random_weights
@@ -397,7 +400,8 @@ def bench_main(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             result = run_bench(args, say)
-    except (ValueError, OSError, RuntimeError) as e: return say(f'error: {e}') or 2
+    except (ValueError, OSError, RuntimeError) as e:
+        return say(f'error: {e}') or 2
     except KeyboardInterrupt: return say('interrupted') or 130
     print(', '.join(f'{k} {v}' for k, v in result['machine'].items()))
     print(f'{result["model"]}, {result["dtype"]}; a large matrix product: {result["matmul"] / 1e12:.3g} TFLOP/s')
@@ -407,5 +411,6 @@ def bench_main(
             'fp16 against fp32:',
             ', '.join(f'{name} {error_range(errors)}' for name, errors in result['half_errors'].items()),
         )
-    if args.json: Path(args.json).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     return 0

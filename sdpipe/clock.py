@@ -34,7 +34,8 @@ def sd_parts(
     "Build Stable Diffusion v1 in full size with random weights: all of its work, no download, no meaningful image."
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
-    if str(device) == 'meta': device, dtype = torch.device('meta'), dtype or torch.float16
+    if str(device) == 'meta':
+        device, dtype = torch.device('meta'), dtype or torch.float16
     else: device, dtype = resolve_device(device, dtype)
     text = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12)
     levels = dict(down_block_types=('DownEncoderBlock2D',) * 4, up_block_types=('UpDecoderBlock2D',) * 4)
@@ -55,7 +56,8 @@ def count_flops(
              'bmm': 'attention', 'baddbmm': 'attention'}
     total = dict.fromkeys(('convolution', 'linear', 'attention'), 0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter: call()
-    for op, flops in counter.get_flop_counts()['Global'].items(): total[kinds[str(op).split('.')[-1]]] += flops
+    for op, flops in counter.get_flop_counts()['Global'].items():
+        total[kinds[str(op).split('.')[-1]]] += flops
     return total
 
 # %% ../nbs/19_clock.ipynb #cc4e41f0
@@ -121,7 +123,8 @@ def peak_memory(
         call()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    with silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler: call()
+    with silent_stderr(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        call()
     with tempfile.TemporaryDirectory() as folder:
         profiler.export_chrome_trace(f'{folder}/trace.json')
         events = json.loads(Path(folder, 'trace.json').read_text(encoding='utf-8'))['traceEvents']

@@ -130,7 +130,8 @@ def _discard_output():
 # %% ../nbs/15_command.ipynb #2b841006
 def _print_files(files):
     "Print the files' names; return the exit code."
-    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')  # an ASCII terminal
+    if hasattr(sys.stdout, 'reconfigure'):  # an ASCII terminal
+        sys.stdout.reconfigure(errors='backslashreplace')
     try: print(*files, sep='\n', flush=True)
     except BrokenPipeError:  # nobody reads the names any more: the files are what was asked for
         _discard_output()

@@ -60,7 +60,8 @@ def sample_image(
     names = sorted(f.stem for f in folder.glob('*.png'))
     if name == 'photo':
         from matplotlib import cbook
-        with cbook.get_sample_data('grace_hopper.jpg') as f: return Image.open(f).convert('RGB')
+        with cbook.get_sample_data('grace_hopper.jpg') as f:
+            return Image.open(f).convert('RGB')
     if name not in names:
         raise ValueError(f"unknown image {name!r}; there are {', '.join([*names, 'photo'])}")
     return Image.open(folder/f'{name}.png').convert('RGB')
@@ -76,5 +77,6 @@ def image_grid(
     columns = math.ceil(len(images) ** 0.5)
     w, h = sizes[0]
     grid = Image.new('RGB', (columns * w, math.ceil(len(images) / columns) * h), 'white')
-    for k, im in enumerate(images): grid.paste(im, (k % columns * w, k // columns * h))
+    for k, im in enumerate(images):
+        grid.paste(im, (k % columns * w, k // columns * h))
     return grid

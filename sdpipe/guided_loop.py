@@ -36,7 +36,8 @@ def seed_list(
     n: int | None = None,        # number of images; as many as there are seeds if not given
 ) -> list[int]:
     "List one seed for each image; `ValueError` for anything else."
-    if is_whole(seeds): seeds = range(seeds, seeds + (1 if n is None else n))
+    if is_whole(seeds):
+        seeds = range(seeds, seeds + (1 if n is None else n))
     if not isinstance(seeds, (list, tuple, range)):
         raise ValueError(f'seed must be a whole number or a list of them, not {seeds!r}')
     if n is not None and len(seeds) != n:
@@ -56,7 +57,8 @@ def init_latents(
 ) -> torch.Tensor:               # [B, 4, H/f, W/f], unit noise, fp32, on the U-Net's device
     "Sample the initial noise of images, each from its own generator on the CPU."
     seeds = seed_list(seeds)
-    if not seeds: raise ValueError('seeds is an empty list: give one seed for each image')
+    if not seeds:
+        raise ValueError('seeds is an empty list: give one seed for each image')
     f, usual = downsampling_factor(vae), unet.config.sample_size
     usual = usual if isinstance(usual, (tuple, list)) else (usual, usual)
     size = [n * f if side is None else side for side, n in zip((height, width), usual)]
@@ -102,7 +104,8 @@ class Step:
     def resume(self) -> torch.Tensor:
         "Return the latents to continue from, in fp32; `ValueError` if the caller has spoilt them."
         made, x = self._made, self.latents
-        if x is made and self._count() == self._changes: return x  # looking at the numbers stops a GPU
+        if x is made and self._count() == self._changes:  # looking at the numbers stops a GPU
+            return x
         check_tensor(x, f'the latents put into step {self.index}', (len(made), made.shape[1], 'h', 'w'))
         return check_finite(x, f'the latents put into step {self.index}').to(made.device, made.dtype)
 
@@ -112,9 +115,12 @@ def scale_list(
     n: int,          # number of steps; a function is called once for each
 ) -> list[float]:    # [n]
     "List the guidance scale of every step; `ValueError` for what is no number."
-    if callable(guidance_scale): scales = [guidance_scale(i) for i in range(n)]
-    elif isinstance(guidance_scale, (list, tuple, range, np.ndarray)): scales = list(guidance_scale)
-    elif is_number(guidance_scale) or isinstance(guidance_scale, bool): scales = [guidance_scale] * n
+    if callable(guidance_scale):
+        scales = [guidance_scale(i) for i in range(n)]
+    elif isinstance(guidance_scale, (list, tuple, range, np.ndarray)):
+        scales = list(guidance_scale)
+    elif is_number(guidance_scale) or isinstance(guidance_scale, bool):
+        scales = [guidance_scale] * n
     else:
         raise ValueError(f'guidance_scale must be a number, a sequence or a function, not {guidance_scale!r}')
     if len(scales) != n:
@@ -130,7 +136,8 @@ def noise_levels(
 ) -> list[float]:  # sigma, one for each timestep
     "Look up the noise level of every timestep, also of one between two training timesteps."
     n = len(scheduler.timesteps)
-    if len(getattr(scheduler, 'sigmas', ())) == n + 1: return scheduler.sigmas[:-1].tolist()
+    if len(getattr(scheduler, 'sigmas', ())) == n + 1:
+        return scheduler.sigmas[:-1].tolist()
     t = scheduler.timesteps.cpu().double().numpy()
     a = scheduler.alphas_cumprod.cpu().double().numpy()
     return np.interp(t, np.arange(len(a)), ((1 - a) / a) ** 0.5).tolist()
@@ -165,7 +172,8 @@ def own_scheduler(
     last = len(scheduler.timesteps) - 1
     if not is_whole(start) or not 0 <= start <= last:
         raise ValueError(f'start must be a step from 0 to {last}, not {start!r}')
-    if hasattr(scheduler, 'set_begin_index'): scheduler.set_begin_index(start)
+    if hasattr(scheduler, 'set_begin_index'):
+        scheduler.set_begin_index(start)
     return scheduler
 
 # %% ../nbs/07_guided_loop.ipynb #a0ce5554
@@ -177,7 +185,8 @@ def step_generators(
     "Make the generators of a stochastic solver: each continues after the initial noise of its image."
     if seeds is None: return {}
     generators = [torch.Generator().manual_seed(s) for s in seed_list(seeds, len(latents))]
-    if 'generator' not in inspect.signature(scheduler.step).parameters: return {}
+    if 'generator' not in inspect.signature(scheduler.step).parameters:
+        return {}
     for g in generators: torch.randn(latents.shape[1:], generator=g)
     return dict(generator=generators)
 

@@ -32,8 +32,10 @@ def part_source(
     if Path(model).is_dir(): return model, part
     known = f"known models: {', '.join(MODELS)}; or a hub id 'owner/name', or a folder in diffusers' layout"
     relative = not model.startswith(('/', '.', '~'))
-    if model.count('/') == 1 and relative and all(model.split('/')): return model, part
-    if '/' in model or '\\' in model: raise OSError(f'there is no folder {model!r} ({known})')
+    if model.count('/') == 1 and relative and all(model.split('/')):
+        return model, part
+    if '/' in model or '\\' in model:
+        raise OSError(f'there is no folder {model!r} ({known})')
     raise ValueError(f"unknown model {model!r} ({known}). 'mini' is inside this package and needs no network")
 
 # %% ../nbs/00b_loading.ipynb #55405431
@@ -85,7 +87,8 @@ def resolve_device(
     except Exception:
         raise ValueError(f'device {str(name)!r} cannot be used here; {default_device()!r} can') from None
     short = {'fp16': 'float16', 'fp32': 'float32', 'bf16': 'bfloat16'}
-    if isinstance(dtype, str): dtype = getattr(torch, short.get(dtype, dtype), dtype)
+    if isinstance(dtype, str):
+        dtype = getattr(torch, short.get(dtype, dtype), dtype)
     if dtype is None: dtype = default_dtype(device)
     if dtype not in (torch.float16, torch.float32, torch.bfloat16, torch.float64):
         raise ValueError(f'dtype {dtype!r} is not one that the networks run in: float16, bfloat16, float32 or float64')
@@ -97,7 +100,8 @@ def check_finite(
     what: str,        # what `x` is and which stage made it, for the message
 ) -> torch.Tensor:    # `x` itself
     "Pass `x` on, or raise `ValueError` naming it if any of it is NaN or infinite."
-    if x.is_meta or x.isfinite().all(): return x  # a tensor on the meta device has a shape and no numbers
+    if x.is_meta or x.isfinite().all():  # a tensor on the meta device has a shape and no numbers
+        return x
     hint = '; half precision overflows above 65504: try dtype=torch.float32' if x.dtype == torch.float16 else ''
     raise ValueError(f'NaN or infinity in {what} ({(~x.isfinite()).sum().item()} of {x.numel()} numbers){hint}')
 
@@ -110,7 +114,8 @@ def cannot_load(
     "Say in one line which component could not be loaded, why, and what would help."
     source, _ = part_source(model, part)
     what, why = f'cannot load the {part} of {str(model)!r}', ' '.join(str(error).split())[:300]
-    if Path(source).is_dir(): return OSError(f'{what} from {source!r}: {why}')
+    if Path(source).is_dir():
+        return OSError(f'{what} from {source!r}: {why}')
     return OSError(f"{what}: {source!r} is not on this machine, and the hub did not give it (offline, or a wrong id?). "
                    f"Fetch it once with the network on, or take 'mini', which needs none ({why})")
 

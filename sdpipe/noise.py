@@ -80,8 +80,10 @@ def split_prediction(
     check_choice(prediction_type, 'prediction_type', PREDICTION_TYPES)
     signal = (1 / (1 + sigma**2)) ** 0.5  # input = signal * x0 + noise * epsilon
     noise = (sigma**2 / (1 + sigma**2)) ** 0.5
-    if prediction_type == 'epsilon': return (model_input - noise * model_output) / signal, model_output
-    if prediction_type == 'sample': return model_output, (model_input - signal * model_output) / noise
+    if prediction_type == 'epsilon':
+        return (model_input - noise * model_output) / signal, model_output
+    if prediction_type == 'sample':
+        return model_output, (model_input - signal * model_output) / noise
     return signal * model_input - noise * model_output, noise * model_input + signal * model_output
 
 # %% ../nbs/04_noise.ipynb #7bca17c4

@@ -167,7 +167,8 @@ def check_request(
     negative = negative_list(negative_prompt, len(prompts))
     seeds = seed_list(seed, len(prompts))
     check_steps(steps)
-    if is_number(guidance_scale): scale_list(guidance_scale, 1)  # how long a list must be depends on the solver
+    if is_number(guidance_scale):  # how long a list must be depends on the solver
+        scale_list(guidance_scale, 1)
     for side in (height, width):
         if side is not None: size_pair(side)
     return prompts, negative, seeds
@@ -182,7 +183,8 @@ def check_latents(
 ) -> torch.Tensor:          # the same
     "Pass latents on, or raise `ValueError` if they have another shape than the images asked for."
     f, c = downsampling_factor(parts.vae), parts.unet.config.in_channels
-    if height is not None or width is not None: check_divides(height or f, width or f, parts.vae)
+    if height is not None or width is not None:
+        check_divides(height or f, width or f, parts.vae)
     want = [n, c, f'H/{f}', f'W/{f}']
     if height is not None: want[2] = height // f
     if width is not None: want[3] = width // f
@@ -212,7 +214,8 @@ def text_to_image(
     prompts, negative, seeds = check_request(prompts, negative_prompt, steps, guidance_scale, seed, height, width)
     if parts is None: parts = _mini_parts()
     tokenizer, text_encoder, vae, unet, scheduler = check_parts(parts)
-    if latents is None: latents = init_latents(seeds, unet, vae, height, width)  # [B, 4, H/f, W/f]
+    if latents is None:
+        latents = init_latents(seeds, unet, vae, height, width)  # [B, 4, H/f, W/f]
     else: check_latents(latents, len(prompts), parts, height, width)
 
     embeddings = embed_prompts(prompts, tokenizer, text_encoder, negative)       # [2B, 77, D]

@@ -27,12 +27,16 @@ def lms_weights(
     order: int,           # how many slopes to use: those at `i`, `i - 1`, ...
 ) -> list[float]:         # [order], the weight of each slope, newest first
     "Integrate the Lagrange polynomials through the last noise levels over a step (Adams-Bashforth, uneven steps)."
-    nodes = [sigmas[i - k] - sigmas[i] for k in range(order)]  # counted from here: keeps the sums small
+    # counted from here: keeps the sums small
+    nodes = [sigmas[i - k] - sigmas[i] for k in range(order)]
     end, weights = sigmas[i+1] - sigmas[i], []
     for k, node in enumerate(nodes):
-        others, poly, area = nodes[:k] + nodes[k+1:], [1.0], 0.0  # `poly`: coefficients, the constant first
-        for other in others: poly = [b - other * a for a, b in zip([*poly, 0.0], [0.0, *poly])]  # times (x - other)
-        for n in range(order, 0, -1): area = (area + poly[n-1] / n) * end  # its integral, from 0 to `end`
+        others = nodes[:k] + nodes[k+1:]
+        poly, area = [1.0], 0.0  # coefficients, the constant first
+        for other in others:
+            poly = [b - other * a for a, b in zip([*poly, 0.0], [0.0, *poly])]  # times (x - other)
+        for n in range(order, 0, -1):
+            area = (area + poly[n-1] / n) * end  # the integral from 0 to `end`
         weights.append(area / math.prod(node - other for other in others))
     return weights
 
@@ -67,7 +71,8 @@ def spaced_timesteps(
     "Spread steps evenly over the timesteps (Lin et al. 2024, table 2; `leading` moved up by one, as diffusers does)."
     check_steps(steps, num_train_timesteps)
     check_choice(spacing, 'spacing', SPACINGS[:3])
-    if spacing == 'linspace': return np.linspace(0, num_train_timesteps - 1, steps)[::-1]
+    if spacing == 'linspace':
+        return np.linspace(0, num_train_timesteps - 1, steps)[::-1]
     if spacing == 'leading':
         t = np.arange(steps)[::-1] * (num_train_timesteps // steps)
         return t + min(1, num_train_timesteps - 1 - t[0])
@@ -81,7 +86,8 @@ def spaced_sigmas(
 ) -> np.ndarray:          # [steps], falling from the highest level to the lowest
     "Spread steps over the noise levels (`karras`: Karras et al. 2022, eq. 5, rho = 7)."
     check_steps(steps, len(sigmas))
-    if spacing == 'karras': f, inverse = lambda s: s ** (1 / 7), lambda u: u ** 7
+    if spacing == 'karras':
+        f, inverse = lambda s: s ** (1 / 7), lambda u: u ** 7
     else: f, inverse = np.log, np.exp
     return inverse(np.linspace(f(sigmas[-1]), f(sigmas[0]), steps))
 
@@ -108,7 +114,8 @@ def lms(x, sigmas, first=0, noise=None, order=4):
     for i, (sigma, sigma_next) in steps_from(sigmas, first):
         x, denoised, slope = yield x, sigma
         slopes = [slope, *slopes][:order]
-        for w, s in zip(lms_weights(sigmas, i, len(slopes)), slopes): x = x + w * s
+        for w, s in zip(lms_weights(sigmas, i, len(slopes)), slopes):
+            x = x + w * s
     yield x, sigma_next
 
 # %% ../nbs/05_scheduler.ipynb #1c51ef2c
@@ -183,7 +190,8 @@ def plan_sigmas(
 ) -> tuple[np.ndarray, np.ndarray]:  # timesteps [steps], noise levels [steps + 1]
     "Take the caller's noise levels; `ValueError` unless they are falling numbers."
     try: levels = np.array(list(sigmas), dtype=float)
-    except (TypeError, ValueError): levels = np.array([])  # not numbers: refused below
+    except (TypeError, ValueError):  # not numbers: refused below
+        levels = np.array([])
     good = levels.ndim == 1 and len(levels) > 1 and np.isfinite(levels).all()
     if not good or not (np.diff(levels) < 0).all() or levels[-1] < 0:
         raise ValueError(f'sigmas must be two or more falling noise levels, the last one 0 or more, not {sigmas!r}')
@@ -259,7 +267,8 @@ class Scheduler:
         sigmas=None,  # noise levels of your own instead: falling; sampling ends at the last one
     ) -> None:
         "Choose the timesteps and start over; without `sigmas`, the last step ends at the clean latents."
-        if sigmas is None: t, sigmas = plan_steps(self.schedule, self.solver, self.config.spacing, num_inference_steps)
+        if sigmas is None:
+            t, sigmas = plan_steps(self.schedule, self.solver, self.config.spacing, num_inference_steps)
         else: t, sigmas = plan_sigmas(self.schedule, sigmas)
         self.plan = np.float32(sigmas).astype(float).tolist()  # rounded to fp32, as in diffusers
         self.levels = network_levels(self.solver, self.plan, self.settings)
@@ -331,9 +340,11 @@ class Scheduler:
         prediction, kind = model_output.to(sample.dtype), self.config.prediction_type
         denoised, slope = split_prediction(prediction, model_input, sigma, kind)
         x = sample * (1 + sigma**2) ** 0.5 if self.variance_preserving else sample
-        if self.run is None and sigma in self.plan and sigma != sigma_next: self.begin(sample, i, generator)
+        if self.run is None and sigma in self.plan and sigma != sigma_next:
+            self.begin(sample, i, generator)
         if self.run: x, _ = self.run.send((x, denoised, slope))
-        else: x = x + (sigma_next - sigma) * slope  # begun between two levels of the schedule: go to the next one
+        else:  # begun between two levels of the schedule: go to the next one
+            x = x + (sigma_next - sigma) * slope
         self.step_index = i + 1
         return SchedulerOutput(x / (1 + sigma_next**2) ** 0.5 if self.variance_preserving else x, denoised)
 
@@ -360,14 +371,16 @@ class Scheduler:
         timestep,  # the one that the caller takes for due; None for no check
     ) -> int:      # the step that is due
         "Give the step that is due; `ValueError` if `timestep` is not its timestep."
-        if self.timesteps is None: raise ValueError('call set_timesteps first')
+        if self.timesteps is None:
+            raise ValueError('call set_timesteps first')
         n = len(self.due_timesteps)
         if self.step_index is None: self.step_index = self.begin_index
         if self.step_index is None:
             if float(timestep) not in self.due_timesteps:
                 raise ValueError(f'timestep {timestep} is not one of the {n} that set_timesteps chose')
             self.step_index = self.due_timesteps.index(float(timestep))
-        if self.step_index >= n: raise ValueError(f'all {n} steps are taken: call set_timesteps to start over')
+        if self.step_index >= n:
+            raise ValueError(f'all {n} steps are taken: call set_timesteps to start over')
         if timestep is not None and not self.is_due(timestep):
             due = self.due_timesteps[self.step_index]
             raise ValueError(f'timestep {timestep} was given, but {due} is due (step {self.step_index} of {n})')

@@ -31,7 +31,8 @@ class TensorCache:
         x: torch.Tensor,  # changes in place are noticed; those through `x.data` or NumPy are not
     ):
         "Return `compute(x)`, computing it only if it must."
-        if x.is_inference(): return self.compute(x)  # PyTorch does not count the changes of such tensors
+        if x.is_inference():  # PyTorch does not count the changes of such tensors
+            return self.compute(x)
         source = x if x._base is None else x._base
         mark = x._version, x.data_ptr(), x.storage_offset(), x.shape, x.stride()
         for held, at, result in self.kept:
@@ -50,7 +51,8 @@ def layout_unet(
     shared = {id(p): p for p in unet.parameters() if not (channels_last and p.ndim == 4)}
     net = copy.deepcopy(unet, shared)
     transformers = [t for block in unet_blocks(net) for t in getattr(block, 'attentions', [])] if fuse else []
-    for block in (b for t in transformers for b in t.transformer_blocks): block.attn1.fuse_projections()
+    for block in (b for t in transformers for b in t.transformer_blocks):
+        block.attn1.fuse_projections()
     return net.to(memory_format=torch.channels_last) if channels_last else net
 
 # %% ../nbs/20_speed.ipynb #50fad384
@@ -72,7 +74,8 @@ class GraphedCall:
                 for _ in range(3): call(self.x, self.shifts, self.text)
             main.wait_stream(side)
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph): self.output = call(self.x, self.shifts, self.text)
+            with torch.cuda.graph(self.graph):
+                self.output = call(self.x, self.shifts, self.text)
 
     def __call__(self, x: torch.Tensor, shifts: torch.Tensor, text: list) -> torch.Tensor:
         "Copy in what is new, replay, and copy the output out."
@@ -102,7 +105,8 @@ class FastUNet:
     def shifts(self, t: torch.Tensor) -> torch.Tensor:
         "Look up the row of a timestep in the table of its schedule; compute it for a timestep of no schedule."
         schedule = t._base if self.time_table and t.ndim == 0 and not t.is_inference() else None
-        if schedule is None or schedule.ndim != 1: return self.embed_time(t.reshape(-1))
+        if schedule is None or schedule.ndim != 1:
+            return self.embed_time(t.reshape(-1))
         row = (t.storage_offset() - schedule.storage_offset()) // schedule.stride(0)
         return self.time_table(schedule)[row][None]
 
@@ -120,7 +124,8 @@ class FastUNet:
         self.check_call(sample, encoder_hidden_states, others)
         with torch.no_grad():
             x = sample.to(self.dtype)
-            if self.channels_last: x = x.contiguous(memory_format=torch.channels_last)
+            if self.channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
             shifts = self.shifts(torch.as_tensor(timestep, device=self.device))
             predicted = self.predict(x, shifts, self.keys_values(encoder_hidden_states.to(self.dtype)))
         return UNet2DConditionOutput(sample=predicted) if return_dict else (predicted,)
@@ -180,7 +185,8 @@ def check_supported(
         t = torch.tensor([500.], device=unet.device)
         true = unet(x, t, encoder_hidden_states=text).sample.float()
         ours = unet_forward(net, x, time_embeddings(net, t), text_keys_values(net, text)).float()
-    except Exception as error: raise ValueError(f'{known} is different ({error})') from None
+    except Exception as error:
+        raise ValueError(f'{known} is different ({error})') from None
     off = ((ours - true).norm() / true.norm()).item()
     if not off < {torch.float16: 0.02, torch.bfloat16: 0.1}.get(unet.dtype, 1e-3):
         raise ValueError(f'{known} predicts {off:.0%} differently: it has layers or processors of its own')
@@ -210,5 +216,6 @@ def fast_unet(
     # a code object of its own, because the compiler limits the number of shapes for each
     own_code = FunctionType(unet_forward.__code__.replace(), unet_forward.__globals__)
     forward = partial(own_code, net)
-    if compile: forward = compiled(forward, compile if isinstance(compile, dict) else {})
+    if compile:
+        forward = compiled(forward, compile if isinstance(compile, dict) else {})
     return FastUNet(unet, net, cache_text, cache_time, forward, cuda_graphs)

@@ -56,7 +56,8 @@ def show_tokens(
     ids = tokenize([prompt], tokenizer)[0].tolist()
     tokens, end = tokenizer.convert_ids_to_tokens(ids), ids.index(tokenizer.eos_token_id)
     for k in range(end + 1): print(f'{k:3} {ids[k]:6} {tokens[k]}')
-    if end + 1 < len(ids): print(f'{end + 1}-{len(ids) - 1} {ids[-1]:6} {tokens[-1]} (padding)')
+    if end + 1 < len(ids):
+        print(f'{end + 1}-{len(ids) - 1} {ids[-1]:6} {tokens[-1]} (padding)')
 
 # %% ../nbs/01_tokens.ipynb #22d6d04d
 def load_tokenizer(
@@ -66,8 +67,10 @@ def load_tokenizer(
     from transformers import CLIPTokenizer
     check_part(model, 'tokenizer')
     source, subfolder = part_source(model, 'tokenizer')
-    try: tokenizer = CLIPTokenizer.from_pretrained(source, subfolder=subfolder)
-    except Exception as e: raise cannot_load('tokenizer', model, e) from None
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(source, subfolder=subfolder)
+    except Exception as e:
+        raise cannot_load('tokenizer', model, e) from None
     if tokenizer.model_max_length > 10_000:  # what transformers puts when the files do not say
         why = 'its tokenizer_config.json does not give model_max_length, the number of ids'
         raise cannot_load('tokenizer', model, OSError(why))

@@ -125,8 +125,10 @@ def unet_forward(
 
     skips = [x := net.conv_in(x)]
     for block in net.down_blocks:
-        for k in range(len(block.resnets)): skips.append(x := layer(block, x, k))
-        for down in block.downsamplers or []: skips.append(x := down.conv(x))  # [.., h/2, w/2]
+        for k in range(len(block.resnets)):
+            skips.append(x := layer(block, x, k))
+        for down in block.downsamplers or []:  # [.., h/2, w/2]
+            skips.append(x := down.conv(x))
 
     first, *others = net.mid_block.resnets
     x = res_block(first, x, next(shifts))
@@ -134,7 +136,8 @@ def unet_forward(
         x = res_block(res, transformer(att, x, text), next(shifts))
 
     for block in net.up_blocks:
-        for k in range(len(block.resnets)): x = layer(block, torch.cat([x, skips.pop()], 1), k)
+        for k in range(len(block.resnets)):
+            x = layer(block, torch.cat([x, skips.pop()], 1), k)
         for up in block.upsamplers or []:
             x = up.conv(F.interpolate(x, skips[-1].shape[-2:], mode='nearest'))  # [.., 2h, 2w]
     return net.conv_out(F.silu(net.conv_norm_out(x)))

@@ -166,7 +166,8 @@ def decoder_forward(
 ) -> torch.Tensor:    # images, [B, 3, f*h, f*w]
     "Decode latents, block by block."
     net = vae.decoder
-    if vae.config.use_post_quant_conv: z = vae.post_quant_conv(z)  # a linear map of each position's channels
+    if vae.config.use_post_quant_conv:  # a linear map of each position's channels
+        z = vae.post_quant_conv(z)
     x = net.conv_in(z)                                            # 4 channels become many
     x = res_block(net.mid_block.resnets[0], x)
     for attention, block in zip(net.mid_block.attentions, net.mid_block.resnets[1:]):
