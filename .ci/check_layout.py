@@ -44,6 +44,8 @@ def missing_names(order):
             if exported not in everything: yield f'sdpipe/all.py lacks {name}.{exported}'
             if exported in owners: yield f'{exported} is exported by {owners[exported]} and by {name}'
             owners[exported] = name
+    for name in everything['INNER']:
+        if name not in owners: yield f'sdpipe/all.py leaves out {name}, which no module exports'
 
 
 def wide_lines():

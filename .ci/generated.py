@@ -178,7 +178,8 @@ def write_api():
         heading = f'## [{title(stem, cells_)}]({stem}.ipynb) {{#{name_of}}}\n\n`from sdpipe.{name_of} import *`\n\n'
         cells.append(heading + '\n'.join(table) + '\n')
     write_page('api', '# API\n\n> What can I import, and where is it explained?\n',
-               '`from sdpipe.all import *` brings all of these but the last part, how the built-in model was made.\n',
+               '`from sdpipe.all import *` brings what a reader calls: all of these but the checks and other helpers '
+               'that only the package itself calls, the commands, and the last part, how the built-in model was made.\n',
                *cells)
     return count
 

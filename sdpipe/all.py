@@ -1,4 +1,4 @@
-"What the chapters teach, for notebooks: `from sdpipe.all import *`. .ci/check_layout.py holds it complete."
+"What a reader calls, for notebooks: `from sdpipe.all import *`. .ci/check_layout.py checks that nothing is forgotten."
 from sdpipe.core import *
 from sdpipe.loading import *
 from sdpipe.tokens import *
@@ -12,3 +12,14 @@ from sdpipe.guided_loop import *
 from sdpipe.pipeline import *
 from sdpipe.clock import *
 from sdpipe.speed import *
+
+# what only other functions of the package call; import these from their own modules
+INNER = """
+    cannot_load check_choice check_finite check_part check_tensor is_number is_whole quiet_libraries NEEDED
+    prompt_list negative_list size_pair check_divides rgb LARGEST check_betas
+    check_settings check_steps network_levels plan_sigmas plan_steps sample_noise spaced_sigmas spaced_timesteps
+    corrector_target diffusers_scheduler extrapolate_denoised split_heads
+    check_batch own_scheduler scale_list seed_list step_generators check_latents check_parts check_request
+    silent_stderr time_once GraphedCall TensorCache check_supported compiled layout_unet
+""".split()
+__all__ = [name for name in dir() if not name.startswith('_') and name not in [*INNER, 'INNER']]
