@@ -179,7 +179,8 @@ def write_api():
         cells.append(heading + '\n'.join(table) + '\n')
     write_page('api', '# API\n\n> What can I import, and where is it explained?\n',
                '`from sdpipe.all import *` brings what a reader calls: all of these but the checks and other helpers '
-               'that only the package itself calls, the commands, and the last part, how the built-in model was made.\n',
+               'that only the package itself calls, the commands, '
+               'and the last part, how the built-in model was made.\n',
                *cells)
     return count
 
