@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SPACINGS', 'LMS', 'EULER', 'DDIM', 'lms_weights', 'ancestral_step', 'check_steps', 'spaced_timesteps',
-           'spaced_sigmas', 'steps_from', 'euler', 'lms', 'ddim', 'sample_noise', 'Solver', 'plan_steps', 'plan_sigmas',
-           'network_levels', 'check_settings', 'SchedulerOutput', 'Scheduler']
+           'spaced_sigmas', 'steps_from', 'euler', 'lms', 'ddim', 'sample_noise', 'Solver', 'check_settings',
+           'plan_steps', 'plan_sigmas', 'network_levels', 'SchedulerOutput', 'Scheduler']
 
 # %% ../nbs/05_scheduler.ipynb #6705f232
 import math
@@ -165,6 +165,24 @@ EULER = Solver(euler, 'EulerDiscreteScheduler')
 DDIM = Solver(ddim, 'DDIMScheduler', 'leading', True, settings=dict(eta=0.0),
               diffusers_settings=dict(clip_sample=False, set_alpha_to_one=True))
 
+# %% ../nbs/05_scheduler.ipynb #24cb7968
+def check_settings(
+    solver: Solver,
+    settings: dict,  # as the caller gave them
+) -> dict:           # all settings of the solver
+    "Complete a solver's settings; `ValueError` for one that it does not have, or a value that it cannot take."
+    name = solver.function.__name__
+    for key in settings:
+        if key not in solver.settings:
+            known = ['spacing', 'prediction_type', 'beta_start', 'beta_end', 'beta_schedule', 'num_train_timesteps']
+            raise ValueError(f'{name} has no setting {key!r}; it has {", ".join([*known, *solver.settings])}')
+    settings = {**solver.settings, **settings}
+    if 'order' in settings and (not is_whole(settings['order']) or settings['order'] not in (1, 2, 3, 4)):
+        raise ValueError(f'the order of {name} is 1, 2, 3 or 4, not {settings["order"]!r}')
+    if 'eta' in settings and (not is_number(settings['eta']) or not 0 <= settings['eta'] <= 1):
+        raise ValueError(f'the eta of {name} is a number from 0 to 1, not {settings["eta"]!r}')
+    return settings
+
 # %% ../nbs/05_scheduler.ipynb #9f22cf20
 def plan_steps(
     schedule: NoiseSchedule,
@@ -208,24 +226,6 @@ def network_levels(
     levels = [next(run)[1]]
     while levels[-1] != sigmas[-1]: levels.append(run.send((0., 0., 0.))[1])
     return levels
-
-# %% ../nbs/05_scheduler.ipynb #24cb7968
-def check_settings(
-    solver: Solver,
-    settings: dict,  # as the caller gave them
-) -> dict:           # all settings of the solver
-    "Complete a solver's settings; `ValueError` for one that it does not have, or a value that it cannot take."
-    name = solver.function.__name__
-    for key in settings:
-        if key not in solver.settings:
-            known = ['spacing', 'prediction_type', 'beta_start', 'beta_end', 'beta_schedule', 'num_train_timesteps']
-            raise ValueError(f'{name} has no setting {key!r}; it has {", ".join([*known, *solver.settings])}')
-    settings = {**solver.settings, **settings}
-    if 'order' in settings and (not is_whole(settings['order']) or settings['order'] not in (1, 2, 3, 4)):
-        raise ValueError(f'the order of {name} is 1, 2, 3 or 4, not {settings["order"]!r}')
-    if 'eta' in settings and (not is_number(settings['eta']) or not 0 <= settings['eta'] <= 1):
-        raise ValueError(f'the eta of {name} is a number from 0 to 1, not {settings["eta"]!r}')
-    return settings
 
 # %% ../nbs/05_scheduler.ipynb #34dabec9
 class SchedulerOutput(NamedTuple):
