@@ -70,7 +70,7 @@ def sample_image(
 def image_grid(
     images: list,  # PIL images of one size
 ) -> Image.Image:
-    "Put images side by side, in as square a grid as they fill; `ValueError` if they differ in size."
+    "Put images into a grid, as square as possible; `ValueError` if they differ in size."
     sizes = sorted({im.size for im in images})
     if len(sizes) != 1:
         raise ValueError(f'a grid needs images of one size, at least one, not of the sizes {sizes}')

@@ -114,7 +114,7 @@ def scale_list(
     guidance_scale: float | Sequence[float] | Callable[[int], float],  # a function gets the step's index
     n: int,          # number of steps; a function is called once for each
 ) -> list[float]:    # [n]
-    "List the guidance scale of every step; `ValueError` for what is no number."
+    "List the guidance scale of every step; `ValueError` for anything but numbers."
     if callable(guidance_scale):
         scales = [guidance_scale(i) for i in range(n)]
     elif isinstance(guidance_scale, (list, tuple, range, np.ndarray)):

@@ -56,12 +56,13 @@ def size_pair(
 def rgb(
     im: Image.Image,   # of any mode with 8 bits per channel
 ) -> Image.Image:      # in RGB, transparent parts white
-    "Convert an image to RGB; `ValueError` for what is no image, or has more than 8 bits per channel."
+    "Convert an image to RGB, turned upright by its EXIF data; `ValueError` unless it is a PIL image of 8 bits."
     if not isinstance(im, Image.Image):
         raise ValueError(f'images must be PIL images, not {type(im).__name__}')
     if im.mode == 'F' or im.mode.startswith('I'):
         raise ValueError(f'an image has the mode {im.mode!r}, more than 8 bits per channel: scale its values to '
                          "0-255 and convert it to 'L' or 'RGB' first")
+    im = ImageOps.exif_transpose(im)
     if 'A' in im.getbands() or 'transparency' in im.info:
         im = Image.alpha_composite(Image.new('RGBA', im.size, 'white'), im.convert('RGBA'))
     return im.convert('RGB')
