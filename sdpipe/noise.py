@@ -50,8 +50,9 @@ def add_noise(
     alpha_bar: torch.Tensor,   # what is left of their variance, a number or one for each image, [B]
 ) -> torch.Tensor:             # noisy latents of unit variance, [B, 4, h, w]
     "Jump to any noise level at once (Ho et al. 2020, eq. 4)."
-    alpha_bar = torch.as_tensor(alpha_bar, dtype=x0.dtype, device=x0.device).reshape(-1, *[1] * (x0.ndim - 1))
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * noise
+    alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.promote_types(x0.dtype, torch.float32), device=x0.device)
+    alpha_bar = alpha_bar.reshape(-1, *[1] * (x0.ndim - 1))  # at least fp32: in fp16, 1 - 0.9999 would be 0
+    return alpha_bar.sqrt().to(x0.dtype) * x0 + (1 - alpha_bar).sqrt().to(x0.dtype) * noise
 
 # %% ../nbs/04_noise.ipynb #6e6e3fc5
 def diffusion_loss(

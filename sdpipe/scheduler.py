@@ -68,7 +68,7 @@ def spaced_timesteps(
     spacing: str = 'linspace',        # 'linspace', 'leading' or 'trailing'
     num_train_timesteps: int = 1000,  # how many the network was trained on
 ) -> np.ndarray:                      # [steps], falling
-    "Spread steps evenly over the timesteps (Lin et al. 2024, table 2; `leading` moved up by one, as diffusers does)."
+    "Spread steps evenly over the timesteps (Lin et al. 2024, table 2; `leading` moved up by one, as by Stable Diffusion's `steps_offset`)."
     check_steps(steps, num_train_timesteps)
     check_choice(spacing, 'spacing', SPACINGS[:3])
     if spacing == 'linspace':
@@ -137,7 +137,7 @@ def sample_noise(
     "Sample the noise of all steps at once, each image's from its own generator."
     one_each = isinstance(generator, (list, tuple))
     for g in generator if one_each else [generator]:
-        if g is not None and not isinstance(g, torch.Generator):
+        if (g is not None or one_each) and not isinstance(g, torch.Generator):
             raise ValueError(f'noise comes from a torch.Generator, or a list of them, not {g!r}')
     if one_each and len(generator) != len(sample):
         raise ValueError(f'{len(generator)} generators for {len(sample)} images: give one for each')
