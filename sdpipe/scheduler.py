@@ -68,14 +68,14 @@ def spaced_timesteps(
     spacing: str = 'linspace',        # 'linspace', 'leading' or 'trailing'
     num_train_timesteps: int = 1000,  # how many the network was trained on
 ) -> np.ndarray:                      # [steps], falling
-    "Spread steps evenly over the timesteps (Lin et al. 2024, table 2; `leading` moved up by one, as by Stable Diffusion's `steps_offset`)."
+    "Spread steps evenly over the timesteps (Lin et al. 2024, table 2)."
     check_steps(steps, num_train_timesteps)
     check_choice(spacing, 'spacing', SPACINGS[:3])
     if spacing == 'linspace':
         return np.linspace(0, num_train_timesteps - 1, steps)[::-1]
     if spacing == 'leading':
         t = np.arange(steps)[::-1] * (num_train_timesteps // steps)
-        return t + min(1, num_train_timesteps - 1 - t[0])
+        return t + min(1, num_train_timesteps - 1 - t[0])  # Stable Diffusion's `steps_offset`
     return np.arange(num_train_timesteps, 0, -num_train_timesteps / steps)[:steps].round() - 1
 
 # %% ../nbs/05_scheduler.ipynb #d68c697e
