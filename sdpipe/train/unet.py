@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['write_tokenizer', 'sentence_vectors', 'word_vectors', 'make_text_encoder', 'random_captions', 'perturbed_words',
            'Probe', 'train_text_encoder', 'make_unet', 'stratified_timesteps', 'noise_loss', 'cache_latents',
-           'cache_captions', 'write_mini', 'rename_text_weights', 'change_json', 'average_gradients', 'train_unet',
-           'prepare', 'main']
+           'cache_captions', 'write_mini', 'rename_text_weights', 'change_json', 'orthogonalize', 'Muon', 'share_out',
+           'sum_over_processes', 'make_optimizers', 'average_gradients', 'train_unet', 'prepare', 'main']
 
 # %% ../../nbs/92_mini_unet.ipynb #87564d0e
 import argparse
@@ -313,16 +313,98 @@ def change_json(
     config = json.loads(file.read_text()) | settings
     file.write_text(json.dumps(config, indent=2) + '\n')
 
+# %% ../../nbs/92_mini_unet.ipynb #dd364985
+def orthogonalize(
+    g: torch.Tensor,     # a gradient, [m, ...]; all dimensions but the first count as columns
+    steps: int = 5,
+) -> torch.Tensor:       # the same shape, singular values between about 0.7 and 1.2
+    "Bring the singular values of a matrix near 1 (Liu et al. 2025, eq. 2)."
+    x = g.flatten(1).bfloat16()
+    tall = x.shape[0] > x.shape[1]
+    if tall: x = x.T
+    x = x / (x.norm() + 1e-7)                # now no singular value is above 1
+    for _ in range(steps):
+        s = x @ x.T
+        x = 3.4445 * x + (-4.7750 * s + 2.0315 * (s @ s)) @ x
+    return (x.T if tall else x).to(g.dtype).view_as(g)
+
+
+# %% ../../nbs/92_mini_unet.ipynb #62d6ea34
+class Muon(torch.optim.Optimizer):
+    "Step matrices along their orthogonalised momentum (Liu et al. 2025, alg. 1); processes share the work."
+    def __init__(
+        self,
+        params: list,          # with at least two dimensions
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.01,
+    ):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+    @torch.no_grad()
+    def step(self):
+        "Take one step, from gradients that are the same in all processes."
+        for group in self.param_groups:
+            params, lr, momentum = group['params'], group['lr'], group['momentum']
+            cost = [p.numel() * min(p.flatten(1).shape) for p in params]
+            mine, updates = share_out(cost, self.world)[self.rank], []
+            for i, p in enumerate(params):
+                mean = self.state[p].setdefault('mean', torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - momentum)
+                updates.append(orthogonalize(p.grad.lerp(mean, momentum)) if i in mine else torch.zeros_like(p))
+            for p, update in zip(params, sum_over_processes(updates)):
+                p.mul_(1 - lr * group['weight_decay'])
+                p.add_(update, alpha=-lr * 0.2 * max(p.flatten(1).shape)**0.5)  # as large as AdamW's, about 0.2 lr
+
+
+# %% ../../nbs/92_mini_unet.ipynb #e5599134
+def share_out(
+    costs: list,     # of tasks
+    n: int,          # processes
+) -> list:           # for each process a set of indices of tasks
+    "Give each task, the most expensive first, to the process that has least to do."
+    mine, load = [set() for _ in range(n)], [0] * n
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        k = load.index(min(load))
+        mine[k].add(i)
+        load[k] += costs[i]
+    return mine
+
+
+# %% ../../nbs/92_mini_unet.ipynb #5a3039b9
+def sum_over_processes(
+    tensors: list,
+) -> list:           # of the same shapes
+    "Add up tensors over every process that torchrun started; alone, change nothing."
+    if not dist.is_initialized(): return tensors
+    flat = torch.cat([t.flatten() for t in tensors])
+    dist.all_reduce(flat)
+    return [part.view_as(t) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors)]
+
+
+# %% ../../nbs/92_mini_unet.ipynb #f36c0714
+def make_optimizers(
+    unet: UNet2DConditionModel,
+    rate: float,           # learning rate of Muon; AdamW's is a third of it
+) -> list:                 # Muon and AdamW
+    "Choose an optimiser for each weight: Muon for inner matrices, AdamW for biases, norms and both ends."
+    ends = 'conv_in', 'conv_out'
+    inner = {n: p for n, p in unet.named_parameters() if p.ndim > 1 and not n.startswith(ends)}
+    rest = [p for n, p in unet.named_parameters() if n not in inner]
+    return [Muon(list(inner.values()), rate),
+            torch.optim.AdamW(rest, rate / 3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)]
+
+
 # %% ../../nbs/92_mini_unet.ipynb #0a6aff0b
 def average_gradients(
     params: list,  # parameters that have gradients
 ) -> None:
     "Give every process that torchrun started the mean of all their gradients; alone, change nothing."
     if not dist.is_initialized(): return
-    flat = torch.cat([p.grad.flatten() for p in params])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    for p, g in zip(params, flat.split([p.numel() for p in params])): p.grad.copy_(g.view_as(p))
+    for p, total in zip(params, sum_over_processes([p.grad for p in params])):
+        p.grad.copy_(total / dist.get_world_size())
+
 
 # %% ../../nbs/92_mini_unet.ipynb #dfd746d5
 def train_unet(
@@ -333,11 +415,11 @@ def train_unet(
     path: Path,                # checkpoint: read if it exists, written as training goes on
     steps: int = 20_000,
     batch: int = 32,           # images per step, in each process
-    rate: float = 1e-3,        # the highest learning rate
+    rate: float = 3e-3,        # the highest learning rate, see `make_optimizers`
     drop: float = 0.12,        # share of captions replaced by the empty one, for guidance
     device: str = 'cpu',
     half: bool = True,         # compute in bfloat16; weights and losses stay in fp32
-    every: int = 1000,         # steps between checkpoints
+    every: int = 250,          # steps between checkpoints
     compiled: bool = False,    # use torch.compile? Pays off after a few thousand steps, and on a GPU at once
     on_save=lambda step, ema: None,  # called with the averaged U-Net at every checkpoint
 ) -> UNet2DConditionModel:     # the moving average of the weights
@@ -345,10 +427,13 @@ def train_unet(
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     unet.to(device).train()
     ema, first, path = copy.deepcopy(unet).eval(), 0, Path(path)
-    opt = torch.optim.AdamW(unet.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.01, fused=True)
+    optimizers = make_optimizers(unet, rate)
+    peaks = [opt.defaults['lr'] for opt in optimizers]
     if path.exists():
         ck = torch.load(path, map_location=device)
-        for part, state in ((unet, 'model'), (ema, 'ema'), (opt, 'opt')): part.load_state_dict(ck[state])
+        unet.load_state_dict(ck['model'])
+        ema.load_state_dict(ck['ema'])
+        for opt, state in zip(optimizers, ck['optimizers']): opt.load_state_dict(state)
         first = ck['step']
     net = torch.compile(unet, dynamic=False) if compiled else unet
     alphas_cumprod, live, slow = noise_schedule().to(device), list(unet.parameters()), list(ema.parameters())
@@ -361,18 +446,20 @@ def train_unet(
         text = torch.where((torch.rand(batch) < drop).to(context.device)[:, None, None], empty, context[variant, pick])
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             loss = noise_loss(net, latents[pick].float().to(device), text.float().to(device), alphas_cumprod)
-        opt.param_groups[0]['lr'] = learning_rate(step, steps, rate, warmup=400)
-        opt.zero_grad()
+        unet.zero_grad()
         loss.backward()
         average_gradients(live)
         torch.nn.utils.clip_grad_norm_(live, 1.)
-        opt.step()
-        with torch.no_grad(): torch._foreach_lerp_(slow, live, 1 - min(0.9995, (step + 1) / (step + 10)))
+        for opt, peak in zip(optimizers, peaks):
+            opt.param_groups[0]['lr'] = learning_rate(step, steps, peak, warmup=100)
+            opt.step()
+        with torch.no_grad(): torch._foreach_lerp_(slow, live, 1 - min(0.999, (step + 1) / (step + 10)))
         losses.append(loss.detach())
         if rank == 0 and ((step + 1) % every == 0 or step + 1 == steps):
             bar.set_postfix(loss=f'{torch.stack(losses).mean().item():.4f}')
             losses = []
-            save_checkpoint(path, model=unet.state_dict(), ema=ema.state_dict(), opt=opt.state_dict(), step=step + 1)
+            save_checkpoint(path, model=unet.state_dict(), ema=ema.state_dict(), step=step + 1,
+                            optimizers=[opt.state_dict() for opt in optimizers])
             on_save(step + 1, ema)
     return ema
 
@@ -383,13 +470,13 @@ def prepare(
     "Train the text encoder and the VAE, or load them, and cache encoded compositions and captions."
     nouns, tokenizer = load_lists()['nouns'], CLIPTokenizer.from_pretrained(args.start/'tokenizer')
     work = args.work
-    if not (work/'words.pt').exists(): save_checkpoint(work/'words.pt', words=word_vectors(tokenizer, nouns))
-    vectors, directions = torch.load(work/'words.pt')['words']
-    encoder = make_text_encoder(vectors)
-    if not (work/'text.pt').exists():
+    if args.text_steps == 0: encoder = CLIPTextModel.from_pretrained(args.start/'text_encoder', dtype=torch.float32)
+    elif (work/'text_encoder').exists(): encoder = CLIPTextModel.from_pretrained(work/'text_encoder')
+    else:
+        vectors, directions = word_vectors(tokenizer, nouns)
+        encoder = make_text_encoder(vectors)
         train_text_encoder(encoder, tokenizer, directions, args.text_steps)
-        save_checkpoint(work/'text.pt', model=encoder.state_dict())
-    encoder.load_state_dict(torch.load(work/'text.pt')['model'])
+        encoder.save_pretrained(work/'text_encoder')
     encoder.eval()
 
     torch.manual_seed(0)
@@ -397,15 +484,16 @@ def prepare(
     if args.from_scratch: vae = make_vae(args.size)
     else: vae = AutoencoderKL.from_pretrained(args.start/'vae', torch_dtype=torch.float32)
     vae.register_to_config(sample_size=args.size)
-    train_vae(vae, every, work/'vae.pt', args.vae_steps, device=args.device, workers=args.workers)
-    normalize_latents(vae, every, device=args.device)
+    if args.vae_steps:
+        train_vae(vae, every, work/'vae.pt', args.vae_steps, device=args.device, workers=args.workers)
+        normalize_latents(vae, every, device=args.device)
 
     if not (work/'cache.pt').exists():
         latents, texts = cache_latents(vae, known, args.cached, args.device, args.workers)
         plain = cache_captions(texts + [''], tokenizer, encoder)
         with perturbed_words(encoder, tokenizer, nouns, share=1): perturbed = cache_captions(texts, tokenizer, encoder)
         context = torch.stack([plain[:-1], perturbed])
-        save_checkpoint(work/'cache.pt', latents=latents, context=context, empty=plain[-1])
+        save_checkpoint(work/'cache.pt', latents=latents, context=context, empty=plain[-1].clone())
     return lambda step, ema: write_mini(args.out, args.start/'tokenizer', encoder, vae, ema)
 
 # %% ../../nbs/92_mini_unet.ipynb #56e64e36
@@ -417,17 +505,17 @@ def main(
     mini = Path(__file__).parents[1]/'mini'
     p.add_argument('--work', type=Path, default=Path('mini-training'), help='folder for checkpoints')
     p.add_argument('--out', type=Path, default=Path('mini'), help='folder to write the model to')
-    p.add_argument('--start', type=Path, default=mini, help='model that lends its tokenizer and its VAE')
+    p.add_argument('--start', type=Path, default=mini, help='model that lends its tokenizer, and what is not trained')
     p.add_argument('--from-scratch', action='store_true', help='train the VAE from random weights')
     p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     p.add_argument('--size', type=int, default=128, help='width and height of the images, a multiple of 32')
     p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns the U-Net is trained on')
-    p.add_argument('--batch', type=int, default=32, help='images per step of the U-Net, in each process')
-    p.add_argument('--rate', type=float, default=1e-3, help='the highest learning rate of the U-Net')
-    p.add_argument('--text-steps', type=int, default=3000)
-    p.add_argument('--vae-steps', type=int, default=3000)
-    p.add_argument('--unet-steps', type=int, default=30_000)
-    p.add_argument('--cached', type=int, default=40_000, help='compositions encoded for the U-Net')
+    p.add_argument('--batch', type=int, default=16, help='images per step of the U-Net, in each process')
+    p.add_argument('--rate', type=float, default=3e-3, help='the highest learning rate of the U-Net')
+    p.add_argument('--text-steps', type=int, default=3000, help='0 takes the text encoder of the model to start from')
+    p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
+    p.add_argument('--unet-steps', type=int, default=14_000)
+    p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
     p.add_argument('--compile', action='store_true', help='train the U-Net with torch.compile')
     args = p.parse_args(argv)
@@ -436,7 +524,7 @@ def main(
     write = lambda step, ema: None
     if not dist.is_initialized() or dist.get_rank() == 0: write = prepare(args)
     if dist.is_initialized(): dist.barrier()
-    cache = torch.load(args.work/'cache.pt')
+    cache = torch.load(args.work/'cache.pt', mmap=True)
     torch.manual_seed(0)
     train_unet(make_unet(args.size // 8), cache['latents'], cache['context'], cache['empty'], args.work/'unet.pt',
                args.unet_steps, args.batch, args.rate, device=args.device, compiled=args.compile, on_save=write)

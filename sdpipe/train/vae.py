@@ -151,17 +151,20 @@ def normalize_latents(
     comps: Compositions,   # images to measure on
     n: int = 2048,         # how many
     device: str = 'cpu',
-) -> AutoencoderKL:        # same images in and out; latents of mean 0 and one standard deviation in all channels
+) -> AutoencoderKL:        # same images in and out; latents of mean 0, one standard deviation in all used channels
     "Fold each channel's mean and scale into the convolutions beside the latents; set the scaling factor."
-    z = torch.cat([vae.encode(x.to(device)).latent_dist.mean for x, _ in image_batches(comps, 0, n, 64)])
+    posteriors = [vae.encode(x.to(device)).latent_dist for x, _ in image_batches(comps, 0, n, 64)]
+    z, noise = (torch.cat([getattr(p, part) for p in posteriors]) for part in ('mean', 'std'))
     mean, std = z.mean((0, 2, 3)), z.std((0, 2, 3))
-    common = std.log().mean().exp()              # stays in the latents, for the scaling factor to take out
-    gain = common / std
+    used = std > 0.5 * noise.mean((0, 2, 3))     # a dead channel is mostly noise
+    common = std[used].log().mean().exp()
+    gain = torch.where(used, common / std, 1e-3 * common / std)
     enc, dec, k = vae.quant_conv, vae.post_quant_conv, len(mean)
     enc.weight[:k] *= gain[:, None, None, None]
     enc.bias[:k] = (enc.bias[:k] - mean) * gain
     enc.bias[k:] += 2 * gain.log()               # the log-variance half follows
     dec.bias += dec.weight[:, :, 0, 0] @ mean
-    dec.weight /= gain[None, :, None, None]
-    vae.register_to_config(scaling_factor=round(1 / common.item(), 5))
+    dec.weight *= (used / gain)[None, :, None, None]
+    over_all = common * used.float().mean().sqrt()  # the standard deviation over all channels
+    vae.register_to_config(scaling_factor=round(1 / over_all.item(), 5))
     return vae
