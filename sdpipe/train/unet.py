@@ -318,7 +318,7 @@ def orthogonalize(
     g: torch.Tensor,     # a gradient, [m, ...]; all dimensions but the first count as columns
     steps: int = 5,
 ) -> torch.Tensor:       # the same shape, singular values between about 0.7 and 1.2
-    "Bring the singular values of a matrix near 1 (Liu et al. 2025, eq. 2)."
+    "Bring the singular values of a matrix near 1 (Newton-Schulz iteration; Liu et al. 2025)."
     x = g.flatten(1).bfloat16()
     tall = x.shape[0] > x.shape[1]
     if tall: x = x.T
@@ -331,7 +331,7 @@ def orthogonalize(
 
 # %% ../../nbs/92_mini_unet.ipynb #62d6ea34
 class Muon(torch.optim.Optimizer):
-    "Step matrices along their orthogonalised momentum (Liu et al. 2025, alg. 1); processes share the work."
+    "Step matrices along their orthogonalised momentum (Liu et al. 2025); processes share the work."
     def __init__(
         self,
         params: list,          # with at least two dimensions
