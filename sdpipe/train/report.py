@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ..vae import images_to_tensor
 from .data import HERE, PLACES, SIZES, Compositions, caption, compose, load_lists, pixels_to_tensor
-from .vae import image_batches, kl_divergence, learning_rate, psnr, save_checkpoint
+from .vae import image_batches, kl_divergence, learning_rate, psnr
 
 # %% ../../nbs/93_mini_report.ipynb #a3e8987b
 class Classifier(nn.Module):
@@ -34,21 +34,20 @@ class Classifier(nn.Module):
         self,
         n_nouns: int,
         n_colours: int,
-        px: int = 128,                 # width and height of the images; they are halved to 64 and below first
         width: int = 32,               # channels of the first level; each level halves the image
     ):
         super().__init__()
         channels, layers = [3, width, 2 * width, 4 * width, 6 * width], []
-        if px > 64: layers.append(nn.AvgPool2d(px // 64))
         for a, b in zip(channels, channels[1:]):
             layers += [nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(),
                        nn.Conv2d(b, b, 3, 1, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
-        self.body, side = nn.Sequential(*layers), min(px, 64) // 16
-        self.flat = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels[-1] * side**2, 8 * width), nn.ReLU())
+        self.body = nn.Sequential(*layers)
+        self.flat = nn.Sequential(nn.Dropout(0.2), nn.Linear(channels[-1] * 4**2, 8 * width), nn.ReLU())
         self.noun, self.colour = nn.Linear(8 * width, n_nouns), nn.Linear(8 * width, n_colours)
 
     def forward(self, x):
-        "Give the logits of noun and colour for images [B, 3, px, px] in [-1, 1]."
+        "Give the logits of noun and colour for images [B, 3, px, px] in [-1, 1], px a multiple of 64."
+        x = F.avg_pool2d(x, x.shape[-1] // 64)
         h = self.flat(self.body(x).flatten(1))
         return self.noun(h), self.colour(h)
 
@@ -100,7 +99,7 @@ def train_classifier(
 ) -> Classifier:
     "Train on renders only: the judge never sees an image that the model generated."
     torch.manual_seed(0)
-    model = Classifier(len(comps.nouns), len(comps.rgb), comps.px, width).to(device)
+    model = Classifier(len(comps.nouns), len(comps.rgb), width).to(device)
     opt = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.02)
     batches = image_batches(comps, 0, steps * batch, batch, workers)
     for step, (x, specs) in enumerate(tqdm(batches, mininterval=5)):
@@ -150,10 +149,10 @@ def shares(
                 weakest={n: f'{sum(v)}/{len(v)}' for n, v in weakest})
 
 # %% ../../nbs/93_mini_report.ipynb #8e33b8e9
-def load_judge() -> Classifier:  # for the first 48 nouns, with images of 64 pixels
+def load_judge() -> Classifier:  # for the first 48 nouns
     "Load the judge that comes with the package."
     lists = load_lists()
-    judge = Classifier(lists['n_small'], len(lists['colours']), px=64, width=16)
+    judge = Classifier(lists['n_small'], len(lists['colours']), width=16)
     judge.load_state_dict(load_file(HERE/'judge.safetensors'))
     return judge.eval()
 
@@ -328,7 +327,7 @@ def other_colours(
 # %% ../../nbs/93_mini_report.ipynb #34873ef6
 def report(
     model: Path,               # folder in diffusers' layout
-    judge: Classifier,         # from `train_classifier`
+    judge: Classifier,         # from `load_judge` or `train_classifier`
     nouns: list,               # that the model knows
     kind: str = 'small',       # which of the listed prompts: 'small' or 'large'
     steps: int = 50,
@@ -367,26 +366,23 @@ def report(
 def main(
     argv: list[str] | None = None,  # the words of the command line after `sdpipe-report-mini`
 ) -> None:
-    "Train the judge on renders, then measure the built-in model with it."
+    "Measure a model as the built-in model is measured, with the judge of the package or, for other nouns, a new one."
     p = argparse.ArgumentParser(prog='sdpipe-report-mini', description=main.__doc__)
     p.add_argument('--model', type=Path, default=Path(__file__).parents[1]/'mini')
-    p.add_argument('--out', type=Path, default=Path('mini-report'), help='folder for figures, contact sheets and judge')
+    p.add_argument('--out', type=Path, default=Path('mini-report'), help='folder for figures and contact sheets')
     p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns the model was trained on')
     p.add_argument('--steps', type=int, default=50)
     p.add_argument('--guidance', type=float, default=7.5)
     p.add_argument('--n', type=int, default=500, help='prompts to try')
-    p.add_argument('--judge-steps', type=int, default=2500)
+    p.add_argument('--judge-steps', type=int, default=2500, help='of training, if it is not the 48 nouns')
     args = p.parse_args(argv)
     args.out.mkdir(parents=True, exist_ok=True)
     lists = load_lists()
     px = load_pipe(args.model).vae.config.sample_size
     comps = Compositions(lists['nouns'][:args.nouns], px, hold_out=False)
-    kept = args.out/f'judge-{args.nouns}-{px}-{args.judge_steps}.pt'
-    if kept.exists(): print(f'the judge is read from {kept}')
-    else: save_checkpoint(kept, judge=train_classifier(comps, args.judge_steps).state_dict())
-    judge = Classifier(args.nouns, len(lists['colours']), px)
-    judge.load_state_dict(torch.load(kept)['judge'])
-    kind = 'small' if args.nouns == lists['n_small'] else 'large'
-    found = report(args.model, judge.eval(), comps.nouns, kind, args.steps, args.guidance, args.n, sheet=args.out)
+    small = args.nouns == lists['n_small']
+    judge = load_judge() if small else train_classifier(comps, args.judge_steps)
+    kind = 'small' if small else 'large'
+    found = report(args.model, judge, comps.nouns, kind, args.steps, args.guidance, args.n, sheet=args.out)
     (args.out/'report.json').write_text(json.dumps(found, indent=1))
     for name, value in found.items(): print(f'{name}: {value}')
