@@ -284,6 +284,7 @@ def write_mini(
         beta_schedule='scaled_linear', beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
         skip_prk_steps=True, steps_offset=1, set_alpha_to_one=False).save_pretrained(new/'scheduler')
     change_json(new/'scheduler/scheduler_config.json', clip_sample=False)
+    for net in ('vae', 'unet'): change_json(new/net/'config.json')
     classes = dict(scheduler=['diffusers', 'PNDMScheduler'], text_encoder=['transformers', 'CLIPTextModel'],
                    tokenizer=['transformers', 'CLIPTokenizer'], unet=['diffusers', 'UNet2DConditionModel'],
                    vae=['diffusers', 'AutoencoderKL'])
@@ -309,8 +310,9 @@ def change_json(
     file: Path,
     **settings,  # to set in it
 ) -> None:
-    "Change settings in a JSON file."
+    "Change settings in a JSON file, and drop the path that it was loaded from."
     config = json.loads(file.read_text()) | settings
+    config.pop('_name_or_path', None)
     file.write_text(json.dumps(config, indent=2) + '\n')
 
 # %% ../../nbs/92_mini_unet.ipynb #dd364985
