@@ -19,7 +19,8 @@ INNER = """
     prompt_list negative_list size_pair check_divides rgb LARGEST check_betas
     check_settings check_steps network_levels plan_sigmas plan_steps sample_noise spaced_sigmas spaced_timesteps
     corrector_target diffusers_scheduler extrapolate_denoised split_heads
-    check_batch own_scheduler scale_list seed_list step_generators check_latents check_parts check_request
+    check_batch own_scale own_scheduler scale_list seed_list step_generators check_latents check_parts check_request
+    recommended_guidance
     silent_stderr time_once GraphedCall TensorCache check_supported compiled layout_unet
 """.split()
 __all__ = [name for name in dir() if not name.startswith('_') and name not in [*INNER, 'INNER']]

@@ -25,7 +25,7 @@ import torch
 
 from .clock import count_flops, peak_memory, sd_parts, time_calls
 from .command import Parser
-from .guided_loop import denoise, init_latents
+from .guided_loop import denoise, init_latents, own_scale
 from .pipeline import Parts, load_parts, text_to_image
 from .samplers import make_scheduler
 from .scheduler import check_steps
@@ -124,8 +124,8 @@ def alternatives(
     def theirs(unet):
         pipe = diffusers_pipeline(parts, unet)
         return lambda prompts, latents, steps: pipe(
-            prompts, latents=latents.to(parts.unet.dtype), num_inference_steps=steps
-        ).images
+            prompts, latents=latents.to(parts.unet.dtype), num_inference_steps=steps,
+            guidance_scale=own_scale(parts.unet)).images
     def ours(unet):
         own = parts._replace(unet=unet, scheduler=make_scheduler('euler'))
         return lambda prompts, latents, steps: text_to_image(prompts, own, steps=steps, latents=latents, progress=False)
@@ -258,6 +258,7 @@ def half_errors(
                 negative_prompt_embeds=text[:batch],
                 latents=latents.to(parts.unet.dtype),
                 num_inference_steps=steps,
+                guidance_scale=own_scale(parts.unet),
                 output_type='latent',
             ).images
         ),

@@ -37,7 +37,7 @@ def command_parser() -> Parser:
         help='where to write: a file, or a folder (default: a file named after the prompt and the seed)')
     add('--seed', type=int, default=0, help='of the first image; the others count up from it (default: 0)')
     add('--steps', type=int, default=50, help='heun and dpm2 call the U-Net twice in each step (default: 50)')
-    add('--guidance', type=float, default=7.5, help='the guidance scale; 1 turns guidance off (default: 7.5)')
+    add('--guidance', type=float, help='the guidance scale; 1 turns guidance off (default: what suits the model)')
     add('--negative', default='', metavar='PROMPT', help='the negative prompt: what to guide away from')
     add('--n', type=int, default=1, help='images of each prompt (default: 1)')
     add('--scheduler', default='lms', help=f'{", ".join(SCHEDULERS)} (default: lms)')

@@ -157,7 +157,7 @@ def check_request(
     prompts: str | Sequence[str],              # one prompt, or one for each image
     negative_prompt: str | Sequence[str] = '', # one for all images, or one for each
     steps: int = 50,                           # number of steps
-    guidance_scale: float | Sequence[float] | Callable[[int], float] = 7.5,  # as for `text_to_image`
+    guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # as for `text_to_image`
     seed: int | Sequence[int] = 0,             # of the first image, or one for each
     height: int | None = None,                 # in pixels
     width: int | None = None,                  # in pixels
@@ -203,7 +203,7 @@ def text_to_image(
     parts: Parts | None = None,    # from `load_parts`; the built-in model if not given
     negative_prompt: str | Sequence[str] = '',  # replaces the empty prompt: one for all images, or one for each
     steps: int = 50,               # number of steps; some solvers call the U-Net twice in each
-    guidance_scale: float | Sequence[float] | Callable[[int], float] = 7.5,  # also one for each step; 1 is no guidance
+    guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # the model's own if not given
     seed: int | Sequence[int] = 0, # of the first image, the others count up from it; or one for each
     height: int | None = None,     # in pixels; what the model was trained on if not given
     width: int | None = None,      # in pixels; what the model was trained on if not given

@@ -12,7 +12,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .loading import load_part
+from .loading import load_part, recommended_guidance
 from .vae import res_block
 
 # %% ../nbs/06_unet.ipynb #e0462849
@@ -21,9 +21,11 @@ def load_unet(
     device: str | torch.device | None = None,  # where to put it; the fastest device if not given
     dtype: str | torch.dtype | None = None,    # fp16 on CUDA, fp32 elsewhere if not given
 ):  # a `UNet2DConditionModel`
-    "Load the network that predicts the noise in latents."
+    "Load the network that predicts the noise in latents; its config holds the guidance scale that suits it."
     from diffusers import UNet2DConditionModel
-    return load_part(UNet2DConditionModel, model, 'unet', device, dtype)
+    unet = load_part(UNet2DConditionModel, model, 'unet', device, dtype)
+    unet.register_to_config(guidance_scale=recommended_guidance(model))
+    return unet
 
 # %% ../nbs/06_unet.ipynb #bc7b5cd0
 def sinusoids(

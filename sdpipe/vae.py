@@ -194,7 +194,9 @@ def fit_preview(
         patches = patches.movedim(1, -1)         # [B, h*w, C*(2*reach+1)^2]
         return F.pad(patches, (0, 1), value=1)   # a column of ones makes room for an offset
     colour = F.adaptive_avg_pool2d(x.float().cpu(), latents.shape[-2:]).flatten(2).movedim(1, -1)  # [B, h*w, 3]
-    weights = torch.linalg.lstsq(known(latents).flatten(0, 1), colour.flatten(0, 1)).solution
+    a, b = known(latents).flatten(0, 1), colour.flatten(0, 1)
+    ridge = 1e-4 * len(a) * torch.eye(a.shape[1])   # keeps the weights of a dead channel small
+    weights = torch.linalg.solve(a.T @ a + ridge, a.T @ b)
     return lambda latents: (known(latents) @ weights).movedim(-1, 1).unflatten(2, latents.shape[-2:])
 
 # %% ../nbs/03_vae.ipynb #20294566

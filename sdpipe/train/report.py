@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from tqdm import tqdm
 
+from ..loading import recommended_guidance
 from ..vae import images_to_tensor
 from .data import HERE, PLACES, SIZES, Compositions, caption, compose, load_lists, pixels_to_tensor
 from .vae import image_batches, kl_divergence, learning_rate, psnr
@@ -302,11 +303,12 @@ def variety(
     comps: Compositions,  # has the drawings
     noun: str, colour: str,
     steps: int = 50,
+    guidance: float = 7.5,
     n: int = 8,           # images of the model, from as many seeds
     renders: int = 40,    # more than `n`: eight of them would differ too much from try to try
 ) -> float:               # 1: as different from each other as renders are
     "Compare how much images of one prompt differ with how much renders of that pair do."
-    generated = generate(pipe, [f'a {noun} on a {colour} background'] * n, list(range(n)), steps).clamp(-1, 1)
+    generated = generate(pipe, [f'a {noun} on a {colour} background'] * n, range(n), steps, guidance).clamp(-1, 1)
     real = render_rows(comps, [dict(noun=noun, colour=colour, size='normal', place='centre')] * renders, seed=5)
     return drawing_distance(generated, comps.rgb[colour]) / drawing_distance(real, comps.rgb[colour])
 
@@ -331,13 +333,14 @@ def report(
     nouns: list,               # that the model knows
     kind: str = 'small',       # which of the listed prompts: 'small' or 'large'
     steps: int = 50,
-    guidance: float = 7.5,     # guidance scale, where a set of prompts does not name another
+    guidance: float | None = None,  # guidance scale, where a set does not name another; the model's own if not given
     n: int = 500,              # prompts to try; fewer for a quick look
     renders: int = 1000,       # to judge the judge and the VAE by
     sheet: Path = None,        # folder for contact sheets
 ) -> dict:
     "Measure everything on which the built-in model is judged."
     lists, pipe = load_lists(), load_pipe(model)
+    if guidance is None: guidance = recommended_guidance(model)
     colours, px, held = lists['colours'], pipe.vae.config.sample_size, dict(map(tuple, lists['held_out']))
     trained, every = Compositions(nouns, px, seed=77), Compositions(nouns, px, seed=77, hold_out=False)
     rows = [r for r in lists[f'prompts_{kind}'] if r['noun'] in nouns][:n]
@@ -356,10 +359,10 @@ def report(
         out[name] = judge_images(pipe, judge, some, nouns, steps, scale, sheet and Path(sheet)/f'{name}.png')
     some = [noun for noun in ('truck', 'cat', 'car', 'fish', 'house', 'cake') if noun in nouns]
     trained_colour = {noun: [c for c in colours if c != held[noun]][k] for k, noun in enumerate(some)}
-    out['variety'] = {noun: round(variety(pipe, every, noun, trained_colour[noun], steps), 2) for noun in some}
-    generate(pipe, ['a truck'], [0], 25)
+    out['variety'] = {n: round(variety(pipe, every, n, trained_colour[n], steps, guidance), 2) for n in some}
+    generate(pipe, ['a truck'], [0], 25, guidance)
     start = time.time()
-    for s in range(3): generate(pipe, ['a truck'], [s], 25)
+    for s in range(3): generate(pipe, ['a truck'], [s], 25, guidance)
     return out | {'seconds per image, 25 guided steps': (time.time() - start) / 3}
 
 # %% ../../nbs/93_mini_report.ipynb #1a666272
@@ -372,7 +375,7 @@ def main(
     p.add_argument('--out', type=Path, default=Path('mini-report'), help='folder for figures and contact sheets')
     p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns the model was trained on')
     p.add_argument('--steps', type=int, default=50)
-    p.add_argument('--guidance', type=float, default=7.5)
+    p.add_argument('--guidance', type=float, help='if not given, what the model recommends')
     p.add_argument('--n', type=int, default=500, help='prompts to try')
     p.add_argument('--judge-steps', type=int, default=2500, help='of training, if it is not the 48 nouns')
     args = p.parse_args(argv)

@@ -272,6 +272,7 @@ def write_mini(
     encoder: CLIPTextModel,
     vae: AutoencoderKL,
     unet: UNet2DConditionModel,
+    guidance: float = 3.0,        # the guidance scale to recommend
 ) -> None:
     "Write the five components in diffusers' layout, in fp16, with Stable Diffusion v1's own scheduler."
     out, new = Path(out), Path(f'{out}.part')
@@ -290,6 +291,7 @@ def write_mini(
                    vae=['diffusers', 'AutoencoderKL'])
     absent = dict.fromkeys(('feature_extractor', 'image_encoder', 'safety_checker'), [None, None])
     index = dict(_class_name='StableDiffusionPipeline', _diffusers_version='0.42.1', requires_safety_checker=False)
+    (new/'generation_config.json').write_text(json.dumps({'guidance_scale': guidance}, indent=2) + '\n')
     (new/'model_index.json').write_text(json.dumps(index | absent | classes, indent=2, sort_keys=True) + '\n')
     if out.exists(): out.replace(Path(f'{out}.old'))
     new.replace(out)
@@ -516,7 +518,7 @@ def main(
     p.add_argument('--rate', type=float, default=3e-3, help='the highest learning rate of the U-Net')
     p.add_argument('--text-steps', type=int, default=3000, help='0 takes the text encoder of the model to start from')
     p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
-    p.add_argument('--unet-steps', type=int, default=14_000)
+    p.add_argument('--unet-steps', type=int, default=10_000)
     p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
     p.add_argument('--compile', action='store_true', help='train the U-Net with torch.compile')
