@@ -522,6 +522,7 @@ def main(
     p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
     p.add_argument('--compile', action='store_true', help='train the U-Net with torch.compile')
+    p.add_argument('--more', action='store_true', help='train the U-Net of the model to start from, not a new one')
     args = p.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     if 'WORLD_SIZE' in os.environ: dist.init_process_group('gloo', timeout=datetime.timedelta(days=7))
@@ -530,5 +531,7 @@ def main(
     if dist.is_initialized(): dist.barrier()
     cache = torch.load(args.work/'cache.pt', mmap=True)
     torch.manual_seed(0)
-    train_unet(make_unet(args.size // 8), cache['latents'], cache['context'], cache['empty'], args.work/'unet.pt',
+    if args.more: unet = UNet2DConditionModel.from_pretrained(args.start/'unet', torch_dtype=torch.float32)
+    else: unet = make_unet(args.size // 8)
+    train_unet(unet, cache['latents'], cache['context'], cache['empty'], args.work/'unet.pt',
                args.unet_steps, args.batch, args.rate, device=args.device, compiled=args.compile, on_save=write)
