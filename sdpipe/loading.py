@@ -47,11 +47,12 @@ def recommended_guidance(
     "Read which guidance scale a model recommends; `ValueError` for anything but a number."
     file = Path(part_source(model, 'unet')[0])/'generation_config.json'
     if not file.is_file(): return 7.5
-    scale = json.loads(file.read_text()).get('guidance_scale', 7.5)
-    if not isinstance(scale, (int, float)):
-        raise ValueError(f'the guidance_scale of {str(model)!r} must be a number, not {scale!r}')
+    try: scale = json.loads(file.read_text(encoding='utf-8')).get('guidance_scale', 7.5)
+    except (ValueError, AttributeError):
+        raise ValueError(f'{str(file)!r} must hold a JSON object') from None
+    if not isinstance(scale, (int, float)) or not abs(scale) < 1e6:
+        raise ValueError(f'the guidance_scale of {str(model)!r} must be a finite number, not {scale!r}')
     return float(scale)
-
 
 # %% ../nbs/00b_loading.ipynb #55405431
 NEEDED = {'tokenizer': ['vocab.json', 'merges.txt'], 'scheduler': ['scheduler_config.json']}  # others: config.json

@@ -332,7 +332,6 @@ def orthogonalize(
         x = 3.4445 * x + (-4.7750 * s + 2.0315 * (s @ s)) @ x
     return (x.T if tall else x).to(g.dtype).view_as(g)
 
-
 # %% ../../nbs/92_mini_unet.ipynb #62d6ea34
 class Muon(torch.optim.Optimizer):
     "Step matrices along their orthogonalised momentum (Liu et al. 2025); processes share the work."
@@ -361,7 +360,6 @@ class Muon(torch.optim.Optimizer):
                 p.mul_(1 - lr * group['weight_decay'])
                 p.add_(update, alpha=-lr * 0.2 * max(p.flatten(1).shape)**0.5)  # as large as AdamW's, about 0.2 lr
 
-
 # %% ../../nbs/92_mini_unet.ipynb #e5599134
 def share_out(
     costs: list,     # of tasks
@@ -375,7 +373,6 @@ def share_out(
         load[k] += costs[i]
     return mine
 
-
 # %% ../../nbs/92_mini_unet.ipynb #5a3039b9
 def sum_over_processes(
     tensors: list,
@@ -385,7 +382,6 @@ def sum_over_processes(
     flat = torch.cat([t.flatten() for t in tensors])
     dist.all_reduce(flat)
     return [part.view_as(t) for part, t in zip(flat.split([t.numel() for t in tensors]), tensors)]
-
 
 # %% ../../nbs/92_mini_unet.ipynb #f36c0714
 def make_optimizers(
@@ -399,7 +395,6 @@ def make_optimizers(
     return [Muon(list(inner.values()), rate),
             torch.optim.AdamW(rest, rate / 3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)]
 
-
 # %% ../../nbs/92_mini_unet.ipynb #0a6aff0b
 def average_gradients(
     params: list,  # parameters that have gradients
@@ -408,7 +403,6 @@ def average_gradients(
     if not dist.is_initialized(): return
     for p, total in zip(params, sum_over_processes([p.grad for p in params])):
         p.grad.copy_(total / dist.get_world_size())
-
 
 # %% ../../nbs/92_mini_unet.ipynb #dfd746d5
 def train_unet(
