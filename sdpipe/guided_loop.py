@@ -104,7 +104,7 @@ class Step:
     def resume(self) -> torch.Tensor:
         "Return the latents to continue from, in fp32; `ValueError` if the caller has spoilt them."
         made, x = self._made, self.latents
-        if x is made and self._count() == self._changes:  # looking at the numbers stops a GPU
+        if x is made and self._count() == self._changes:  # reading the numbers would stop a GPU
             return x
         check_tensor(x, f'the latents put into step {self.index}', (len(made), made.shape[1], 'h', 'w'))
         return check_finite(x, f'the latents put into step {self.index}').to(made.device, made.dtype)
@@ -119,7 +119,7 @@ def own_scale(
 # %% ../nbs/07_guided_loop.ipynb #c45e557b
 def scale_list(
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None,  # a function gets the step's index
-    n: int,          # number of steps; a function is called once for each
+    n: int,          # number of timesteps, two a step for some solvers; a function is called once for each
     unet=None,       # says which scale to use if none is given
 ) -> list[float]:    # [n]
     "List the guidance scale of every step; `ValueError` for anything but numbers."

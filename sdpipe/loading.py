@@ -75,7 +75,7 @@ def check_part(
     pickles = sorted(f.name for f in folder.iterdir() if f.suffix in ('.bin', '.ckpt', '.pt', '.pth', '.pkl'))
     if pickles:
         raise OSError(f'{part} of {str(model)!r} has only {pickles[0]!r}, a pickle, which can run code when it is '
-                      'read: only safetensors are read; save the part anew with '
+                      'read: only safetensors are read; save the part again with '
                       'save_pretrained(..., safe_serialization=True)')
     raise OSError(f'{part} of {str(model)!r} has no weights: there is no .safetensors file in {str(folder)!r}')
 
@@ -89,7 +89,7 @@ def default_device() -> str:  # 'cuda', 'mps' or 'cpu'
 def default_dtype(
     device: str | torch.device | None = None,  # where the networks will run; `default_device()` if not given
 ) -> torch.dtype:  # `torch.float16` on CUDA, `torch.float32` elsewhere
-    "Choose the precision that suits a device: half where there is hardware for it."
+    "Choose the precision that suits a device: half on CUDA, single elsewhere."
     return torch.float16 if torch.device(device or default_device()).type == 'cuda' else torch.float32
 
 # %% ../nbs/00b_loading.ipynb #e9724e7c
@@ -180,14 +180,14 @@ def load_part(
 def is_whole(
     x,         # anything
 ) -> bool:
-    "Tell whether `x` is a whole number; NumPy's count, `True` and `False` do not."
+    "Tell whether `x` is a whole number; NumPy numbers qualify, `True` and `False` do not."
     return isinstance(x, Integral) and not isinstance(x, bool)
 
 # %% ../nbs/00b_loading.ipynb #f8fb0b40
 def is_number(
     x,         # anything
 ) -> bool:
-    "Tell whether `x` is a real number; NumPy's count, `True` and `False` do not."
+    "Tell whether `x` is a real number; NumPy numbers qualify, `True` and `False` do not."
     return isinstance(x, Real) and not isinstance(x, bool)
 
 # %% ../nbs/00b_loading.ipynb #4f61d78a

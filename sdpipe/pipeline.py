@@ -68,7 +68,7 @@ def noise_settings(
         raise cannot_load('scheduler', model, e) from None
     if config.get('trained_betas') or config.get('rescale_betas_zero_snr'):
         raise ValueError(
-            f'the noise schedule of {str(model)!r} is not one that sdpipe knows: it has betas of its own')
+            f'the noise schedule of {str(model)!r} is not one that sdpipe knows: its betas are custom or rescaled')
     keys = 'num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule', 'prediction_type'
     return {k: config[k] for k in keys if k in config}
 
@@ -84,7 +84,7 @@ def _check_places(parts):
     for name, part in parts._asdict().items():
         if isinstance(part, type):
             raise ValueError(
-                f'the {name} of these parts is the class {part.__name__}: give an object, which calling it makes')
+                f'the {name} of these parts is the class {part.__name__}: give an instance of it')
         try: attrgetter(_MARKS[name])(part)
         except AttributeError:
             raise ValueError(

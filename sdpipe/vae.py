@@ -205,13 +205,14 @@ FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.webp': 'WEBP'}
 def save_image(
     image: Image.Image,  # what to write
     file: str | Path,    # where; the suffix says in which format, a key of `FORMATS`
+    **options,           # of PIL's writer, such as `pnginfo`
 ) -> None:
     "Write an image under another name first, so that no half file is left whatever happens."
     file = Path(file)
     if file.suffix.lower() not in FORMATS:
         raise ValueError(f'images are written as .png, .jpg or .webp, not {file.suffix!r}')
-    part = file.with_name(f'.{file.name[-60:]}.part')  # short enough for any file system
+    part = file.with_name(f'.{file.name[-60:]}.{os.getpid()}.part')  # short enough for any file system
     try:
-        image.save(part, format=FORMATS[file.suffix.lower()])
+        image.save(part, format=FORMATS[file.suffix.lower()], **options)
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)

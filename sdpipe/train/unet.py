@@ -33,7 +33,8 @@ from transformers import AutoModel, AutoTokenizer, CLIPTextConfig, CLIPTextModel
 
 from ..noise import noise_schedule
 from .data import PLACES, SIZES, Compositions, caption, load_lists
-from .vae import image_batches, learning_rate, make_vae, normalize_latents, save_checkpoint, train_vae
+from .vae import (
+    image_batches, learning_rate, make_vae, normalize_latents, save_checkpoint, train_decoder, train_vae)
 
 # %% ../../nbs/92_mini_unet.ipynb #76b71c56
 def write_tokenizer(
@@ -485,6 +486,8 @@ def prepare(
     if args.vae_steps:
         train_vae(vae, every, work/'vae.pt', args.vae_steps, device=args.device, workers=args.workers)
         normalize_latents(vae, every, device=args.device)
+    if args.decoder_steps:
+        train_decoder(vae, every, work/'decoder.pt', args.decoder_steps, device=args.device, workers=args.workers)
 
     if not (work/'cache.pt').exists():
         latents, texts = cache_latents(vae, known, args.cached, args.device, args.workers)
@@ -512,6 +515,7 @@ def main(
     p.add_argument('--rate', type=float, default=3e-3, help='the highest learning rate of the U-Net')
     p.add_argument('--text-steps', type=int, default=3000, help='0 takes the text encoder of the model to start from')
     p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
+    p.add_argument('--decoder-steps', type=int, default=5000, help='0 leaves the decoder as it is')
     p.add_argument('--unet-steps', type=int, default=10_000)
     p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
