@@ -8,7 +8,8 @@ import sys
 from book import ROOT, cells_of, chapters, module, source
 
 WIDEST = 120  # characters of a line of code, in modules, tools and notebook cells
-COMMANDS = 'command', 'bench'  # modules of command lines, which `from sdpipe.all import *` does not bring
+# modules behind command lines, which `from sdpipe.all import *` does not bring
+COMMANDS = 'prompt_files', 'command', 'bench'
 BY_NBDEV = '__all__', "           '"  # how the lines begin in which nbdev lists exported names
 
 

@@ -8,11 +8,13 @@ __all__ = ['COLUMNS', 'RECORD', 'read_rows', 'Request', 'list_requests', 'reques
            'generate_requests', 'generate_files', 'read_request']
 
 # %% ../nbs/15_prompt_files.ipynb #b02dc891
+import contextlib
 import csv
 import io
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -260,6 +262,13 @@ def _batches(requests, size):
     for group in groups.values():
         for k in range(0, len(group), size): yield group[k:k + size]
 
+# %% ../nbs/15_prompt_files.ipynb #c15de001
+def _remove_leftovers(folder):
+    "Remove files that a killed process was writing: a write takes far less than ten seconds."
+    for file in folder.glob('.*.part'):
+        with contextlib.suppress(OSError):
+            if time.time() - file.stat().st_mtime > 10: file.unlink()
+
 # %% ../nbs/15_prompt_files.ipynb #560e138d
 def generate_requests(
     requests: Sequence[Request],  # of equal steps, guidance and size
@@ -301,6 +310,7 @@ def generate_files(
         count()
     finally:
         bar.close()
+        _remove_leftovers(folder)
         write_metadata(folder)
     return len(missing)
 
