@@ -94,6 +94,8 @@ class Step:
     denoised: torch.Tensor    # predicted x0, the estimated clean latents, [B, 4, h, w], fp32
     noise_pred: torch.Tensor  # the network's prediction after guidance, [B, 4, h, w], fp32
     total: int                # number of steps in the schedule
+    sigma: float              # noise level (noise to image) at which the network was called
+    sigma_next: float         # that of `latents`; 0 after the last step
 
     def __post_init__(self): self._made, self._changes = self.latents, self._count()
 
@@ -211,10 +213,12 @@ def denoise_steps(
     guide: Callable = cfg,     # combines the two predictions: `guide(uncond, text, scale)`
     start: int = 0,            # the first step to take: above 0, `latents` carry that step's noise already
     seeds: int | Sequence[int] | None = None,  # as for `init_latents`: for stochastic solvers
+    predict: Callable = guided_prediction,     # calls the network; yours takes the same six arguments
 ) -> Iterator[Step]:           # one after each step
     "Sample: go from noise to clean latents, one step at a time, guided by the prompt."
     scheduler = own_scheduler(scheduler, steps, start, unet.device)
-    timesteps, levels, kind = scheduler.timesteps, noise_levels(scheduler), scheduler.config.prediction_type
+    timesteps, kind = scheduler.timesteps, scheduler.config.prediction_type
+    levels = [*noise_levels(scheduler), 0.0]
     scales = scale_list(guidance_scale, len(timesteps), unet)
     check_batch(latents, embeddings, unet, guided=any(s != 1 for s in scales[start:]))
     noise = step_generators(scheduler, seeds, latents)
@@ -227,10 +231,10 @@ def denoise_steps(
             t = timesteps[i]
             with torch.no_grad():  # not around the `yield`: the caller's own code keeps its gradients
                 model_input = scheduler.scale_model_input(x, t)
-                noise_pred = guided_prediction(unet, model_input, t, embeddings, scales[i], guide)
+                noise_pred = predict(unet, model_input, t, embeddings, scales[i], guide)
                 denoised, _ = split_prediction(noise_pred, model_input, levels[i], kind)
                 x = scheduler.step(noise_pred, t, x, **noise).prev_sample
-            step = Step(i, t, x, denoised, noise_pred, len(timesteps))
+            step = Step(i, t, x, denoised, noise_pred, len(timesteps), levels[i], levels[i + 1])
             yield step
             x = step.resume()
     return loop(x)
@@ -247,9 +251,10 @@ def denoise(
     start: int = 0,
     seeds: int | Sequence[int] | None = None,
     progress: bool = True,     # show a progress bar?
+    predict: Callable = guided_prediction,
 ) -> torch.Tensor:             # clean latents, [B, 4, h, w], fp32
     "Run `denoise_steps` to the end under a progress bar."
-    loop = denoise_steps(latents, embeddings, unet, scheduler, steps, guidance_scale, guide, start, seeds)
+    loop = denoise_steps(latents, embeddings, unet, scheduler, steps, guidance_scale, guide, start, seeds, predict)
     with tqdm(disable=not progress, unit='step') as bar:
         for step in loop:
             bar.total = step.total - start
