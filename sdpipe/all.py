@@ -10,6 +10,7 @@ from sdpipe.samplers import *
 from sdpipe.unet import *
 from sdpipe.guided_loop import *
 from sdpipe.pipeline import *
+from sdpipe.guidance import *
 from sdpipe.clock import *
 from sdpipe.speed import *
 

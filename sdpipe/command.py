@@ -36,7 +36,7 @@ def command_parser() -> Parser:
     add = p.add_argument
     add('words', nargs='*', metavar='PROMPT', help='what to generate; several make several images')
     add('--prompts', metavar='FILE', dest='file',
-        help='a text file with a prompt per line, or .csv, .tsv or .jsonl; - is standard input')
+        help='a text file with a prompt per line, or .csv, .tsv or .jsonl; - is standard input, text or JSON Lines')
     add('--again', metavar='IMAGE', nargs='+', help='generate images again from what their PNG files say')
     add('--model', default='mini', help=f'{", ".join(MODELS)}, a hub id, or a folder (default: mini)')
     add('--out', metavar='FILE',
@@ -70,7 +70,7 @@ def _check_target(target, folder, named):
     if not os.path.isdir(folder):
         raise OSError(f'there is no folder {str(folder)!r} to write to')
     if named and os.path.exists(target) and not target.is_file():
-        raise OSError(f'{str(target)!r} is a device, not a file or a folder')
+        raise OSError(f'{str(target)!r} is not a regular file or a folder')
     if not os.access(folder, os.W_OK):
         raise OSError(f'nothing may be written to the folder {str(folder)!r}')
     if named and target.suffix and target.suffix.lower() not in FORMATS:
@@ -139,13 +139,12 @@ def _write_words(args):
 
 # %% ../nbs/16_command.ipynb #a1c0de05
 def this_process() -> tuple[int, int]:  # rank, number of processes
-    "Ask accelerate which of the processes that a launcher started this is, and use its device."
-    if int(os.environ.get('WORLD_SIZE', 1)) == 1: return 0, 1
-    try: from accelerate import PartialState
-    except ImportError:
-        raise ValueError('this is one of several processes, which needs accelerate: pip install accelerate') from None
-    state = PartialState()
-    return state.process_index, state.num_processes
+    "Read which of torchrun's or accelerate's processes this is, and choose its GPU."
+    rank, world = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
+    if world > 1:
+        import torch
+        if torch.cuda.is_available(): torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    return rank, world
 
 # %% ../nbs/16_command.ipynb #a1c0de06
 def _write_file(args):
@@ -173,15 +172,21 @@ def _write_again(args):
     if other := [k for k, v in vars(args).items() if v != usual[k] and k not in ('again', 'out', 'device')]:
         raise ValueError(f'--again takes all settings from the image: leave --{other[0]} out')
     asked = [read_request(file) for file in args.again]
-    files = output_files([f'{Path(f).stem}-again' for f in args.again], [q.seed for q, _ in asked], args.out)
+    files = output_files(args.again, [q.seed for q, _ in asked], args.out)
+    if not args.out or os.path.isdir(args.out):
+        files = [f.with_name(f'{Path(image).stem}-again.png') for f, image in zip(files, args.again)]
+    if len({*files}) < len(files):
+        raise ValueError('two of the images would get the same name: take them one at a time')
     parts = settings = None
     for (q, run), file in zip(asked, files):
         wanted = {k: run[k] for k in ('model', 'scheduler', 'spacing', 'dtype')}
         if wanted != settings:
             parts, now = _parts_and_run(argparse.Namespace(**wanted, device=args.device))
             settings = wanted
-        image = generate_requests([q], parts)[0]
-        save_image(image, file, **(dict(pnginfo=png_text(make_record(q, now))) if file.suffix == '.png' else {}))
+        if (run['weights'], run['versions']) != (now['weights'], now['versions']):
+            warnings.warn(f'{file.name}: the original was made with other weights or versions ({run["versions"]})')
+        image, text = generate_requests([q], parts)[0], dict(pnginfo=png_text(make_record(q, now)))
+        save_image(image, file, **(text if file.suffix.lower() == '.png' else {}))
     return files
 
 # %% ../nbs/16_command.ipynb #a1c0de08
@@ -214,6 +219,7 @@ def _discard_output():
 # %% ../nbs/16_command.ipynb #2b841006
 def _print_files(files):
     "Print the files' names; return the exit code."
+    if not files: return 0
     if hasattr(sys.stdout, 'reconfigure'):  # an ASCII terminal
         sys.stdout.reconfigure(errors='backslashreplace')
     try: print(*files, sep='\n', flush=True)
@@ -228,7 +234,7 @@ def _print_files(files):
 # %% ../nbs/16_command.ipynb #a9d4c5b0
 def _out_of_memory(e):
     "Tell whether an error says that there is not enough memory."
-    return isinstance(e, MemoryError) or 'memory' in str(e)
+    return isinstance(e, MemoryError) or any(s in str(e) for s in ('out of memory', 'allocate memory'))
 
 # %% ../nbs/16_command.ipynb #0b34b608
 def main(
@@ -252,8 +258,9 @@ def main(
         return 1 if getattr(e, 'errno', None) in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else 2
     except (MemoryError, RuntimeError) as e:
         if not _out_of_memory(e): raise
-        many = args.batch if args.file else len(args.words) * args.n
-        _say(f'error: {many} images of this size do not fit into memory: ask for fewer or smaller ones')
+        many = args.batch if args.file else len(args.words) * args.n or 1
+        hint = 'lower --batch' if args.file else 'ask for fewer or smaller ones'
+        _say(f'error: {many} images of this size do not fit into memory: {hint}')
         return 1
     return _print_files(files)
 

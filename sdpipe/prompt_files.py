@@ -4,17 +4,20 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'RECORD', 'read_rows', 'Request', 'list_requests', 'request_options', 'fill_sizes', 'png_text',
-           'read_record', 'make_record', 'run_settings', 'is_done', 'check_folder', 'write_metadata',
+           'read_record', 'make_record', 'fingerprint', 'run_settings', 'is_done', 'check_folder', 'write_metadata',
            'generate_requests', 'generate_files', 'read_request']
 
 # %% ../nbs/15_prompt_files.ipynb #b02dc891
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
+import socket
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -74,7 +77,9 @@ def read_rows(
     suffix = path.suffix.lower()
     if suffix == '.csv': return _csv_rows(lines)
     if suffix == '.tsv': return _csv_rows(lines, '\t')
-    if suffix == '.jsonl' or str(file) == '-' and text.lstrip().startswith('{'): return _jsonl_rows(lines)
+    if suffix in ('.jsonl', '.ndjson') or text.lstrip().startswith('{'): return _jsonl_rows(lines)
+    if suffix == '.json':
+        raise ValueError(f'{str(file)!r} is JSON: give JSON Lines, one object per line, named .jsonl')
     return _text_rows(lines)
 
 # %% ../nbs/15_prompt_files.ipynb #3a4bec40
@@ -114,8 +119,9 @@ def list_requests(
     n: int = 1,                        # images of each row; their seeds count up
 ) -> list[Request]:
     "Complete and check every row before the first image; `ValueError` names the line of one that is broken."
-    requests = []
+    requests, ignored = [], set()
     for k, (line, row) in enumerate(rows):
+        ignored |= row.keys() - COLUMNS.keys()
         try:
             if 'prompt' not in row:
                 raise ValueError(f'there is no prompt; the columns are {", ".join(COLUMNS)}')
@@ -129,6 +135,8 @@ def list_requests(
             raise ValueError(f'line {line}: {e}') from None
     if not requests:
         raise ValueError('there are no prompts')
+    if ignored:
+        warnings.warn(f'ignored columns: {", ".join(sorted(ignored))}')
     return requests
 
 # %% ../nbs/15_prompt_files.ipynb #6475109b
@@ -170,8 +178,10 @@ _END = b'\0\0\0\0IEND\xaeB`\x82'  # the last bytes of every whole PNG file
 
 def _is_whole(file):
     "Tell whether a file is no PNG file that was cut off."
-    content = Path(file).read_bytes()
-    return content.endswith(_END) or content != b'' and not content.startswith(b'\x89PNG')
+    with open(file, 'rb') as f:
+        start = f.read(8)
+        f.seek(max(0, os.fstat(f.fileno()).st_size - len(_END)))
+        return f.read() == _END or start.strip(b'\0') != b'' and not start.startswith(b'\x89PNG')
 
 # %% ../nbs/15_prompt_files.ipynb #39c61db8
 def read_record(
@@ -181,7 +191,7 @@ def read_record(
     try:
         if not _is_whole(file): return None
         with Image.open(file, formats=['PNG']) as image: record = json.loads(image.info.get(RECORD, 'null'))
-    except (OSError, ValueError): return None
+    except (OSError, ValueError, Image.DecompressionBombError): return None
     return record if isinstance(record, dict) else None
 
 # %% ../nbs/15_prompt_files.ipynb #e1a0f26c
@@ -191,6 +201,16 @@ def make_record(
 ) -> dict:
     "Say how an image is made, in the columns of a prompt file and those of the run."
     return {k: v for k, v in request._asdict().items() if k != 'row'} | run
+
+# %% ../nbs/15_prompt_files.ipynb #c15de002
+def fingerprint(
+    parts: Parts,   # from `load_parts`
+) -> str:           # 12 hexadecimal digits
+    "Hash the first numbers of every tensor of the three networks: other weights, other digits."
+    digest = hashlib.sha256()
+    for network in (parts.text_encoder, parts.vae, parts.unet):
+        for p in network.parameters(): digest.update(p.detach().flatten()[:8].half().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 # %% ../nbs/15_prompt_files.ipynb #ed788a72
 def run_settings(
@@ -205,7 +225,7 @@ def run_settings(
     from sdpipe import __version__
     libraries = dict(sdpipe=__version__, torch=torch.__version__, diffusers=diffusers.__version__,
                      transformers=transformers.__version__)
-    return dict(model=str(model), scheduler=scheduler, spacing=spacing,
+    return dict(model=str(model), weights=fingerprint(parts), scheduler=scheduler, spacing=spacing,
                 dtype=str(parts.unet.dtype).removeprefix('torch.'),
                 versions=', '.join(f'{name} {version}' for name, version in libraries.items()))
 
@@ -243,11 +263,12 @@ def write_metadata(
     folder: str | Path,  # with images
 ) -> Path:               # the file written
     "List the images that sdpipe made in metadata.jsonl, in the form of Hugging Face's ImageFolder."
-    folder, before = Path(folder), None
-    file, part = folder/'metadata.jsonl', folder/f'.metadata.{os.getpid()}.part'
+    folder, before, known = Path(folder), None, {}
+    file = folder/'metadata.jsonl'
+    part = folder/f'.metadata.{socket.gethostname()}.{os.getpid()}.part'
     while before != (before := _snapshot(folder)):
-        records = [(name, read_record(folder/name)) for name, _ in sorted(before)]
-        lines = [json.dumps(dict(file_name=name) | record) + '\n' for name, record in records if record]
+        known = {image: known[image] if image in known else read_record(folder/image[0]) for image in sorted(before)}
+        lines = [json.dumps(dict(file_name=name) | record) + '\n' for (name, _), record in known.items() if record]
         try:
             part.write_text(''.join(lines), encoding='utf-8')
             os.replace(part, file)
@@ -265,7 +286,7 @@ def _batches(requests, size):
 # %% ../nbs/15_prompt_files.ipynb #c15de001
 def _remove_leftovers(folder):
     "Remove files that a killed process was writing: a write takes far less than ten seconds."
-    for file in folder.glob('.*.part'):
+    for file in [*folder.glob('.*.png.*.part'), *folder.glob('.metadata.*.part')]:
         with contextlib.suppress(OSError):
             if time.time() - file.stat().st_mtime > 10: file.unlink()
 
@@ -293,9 +314,12 @@ def generate_files(
 ) -> int:                         # how many images this process generated
     "Generate this process's share of the images that are not done yet, then list all in metadata.jsonl."
     folder = Path(folder)
+    if batch < 1 or not 0 <= rank < world:
+        raise ValueError(f'batch must be at least 1, and rank from 0 to {world - 1}: not {batch} and {rank}')
     check_folder(folder, requests)
     records = {q.name: make_record(q, run) for q in requests}
     missing = [q for q in requests[rank::world] if not is_done(folder/q.name, records[q.name])]
+    if missing: (folder/'metadata.jsonl').unlink(missing_ok=True)  # a list that is no longer true is worse than none
     bar = tqdm(total=len(requests), unit='image', disable=not progress or rank > 0)
 
     def count():  # images of all processes
@@ -322,10 +346,10 @@ def read_request(
     record = read_record(file)
     if record is None:
         raise ValueError(f'{str(file)!r} does not say how it was made: only whole PNG files written by sdpipe do')
-    shared = 'model', 'scheduler', 'spacing', 'dtype', 'versions'
+    shared = 'model', 'weights', 'scheduler', 'spacing', 'dtype', 'versions'
     if missing := {*COLUMNS, *shared} - record.keys():
         raise ValueError(f'{str(file)!r} does not say everything: {", ".join(sorted(missing))}')
-    try: request, = list_requests([(1, record)], {})
+    try: request, = list_requests([(1, {k: record[k] for k in COLUMNS})], {})
     except ValueError as e:
         raise ValueError(f'{str(file)!r} says what cannot be: {e}') from None
     return request, {k: record[k] for k in shared}

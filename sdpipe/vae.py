@@ -190,7 +190,7 @@ def fit_preview(
     check_tensor(latents, 'latents', ('B', 'C', 'h', 'w'))
     check_tensor(x, 'the images of the latents', (len(latents), 3, 'H', 'W'))
     def known(latents):
-        patches = F.unfold(F.pad(latents.detach().float().cpu(), [reach] * 4, mode='replicate'), 2 * reach + 1)
+        patches = F.unfold(F.pad(latents.float().cpu(), [reach] * 4, mode='replicate'), 2 * reach + 1)
         patches = patches.movedim(1, -1)         # [B, h*w, C*(2*reach+1)^2]
         return F.pad(patches, (0, 1), value=1)   # a column of ones makes room for an offset
     colour = F.adaptive_avg_pool2d(x.float().cpu(), latents.shape[-2:]).flatten(2).movedim(1, -1)  # [B, h*w, 3]

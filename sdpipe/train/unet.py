@@ -524,6 +524,7 @@ def main(
     args = p.parse_args(argv)
     args.work.mkdir(parents=True, exist_ok=True)
     if 'WORLD_SIZE' in os.environ: dist.init_process_group('gloo', timeout=datetime.timedelta(days=7))
+    if torch.cuda.is_available(): torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
     write = lambda step, ema: None
     if not dist.is_initialized() or dist.get_rank() == 0: write = prepare(args)
     if dist.is_initialized(): dist.barrier()

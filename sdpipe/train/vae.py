@@ -184,7 +184,7 @@ def decoder_loss(
     x: torch.Tensor,      # images, [B, 3, px, px] in [-1, 1]
     noise: float = 0.5,   # the most noise that is added to the latents, in standard deviations of theirs
 ) -> torch.Tensor:        # a scalar
-    "Encode, disturb the latents, decode, and compare: for a decoder that tolerates a U-Net's errors."
+    "Encode, disturb the latents, decode, and compare: for a decoder meant to tolerate a U-Net's errors."
     with torch.no_grad(): z = vae.encode(x).latent_dist.sample()
     level = torch.rand(len(x), 1, 1, 1).to(z) * noise / vae.config.scaling_factor  # another one for each image
     y = vae.decode(z + level * torch.randn_like(z)).sample.float()
@@ -194,11 +194,11 @@ def decoder_loss(
 def train_decoder(
     vae: AutoencoderKL,   # trained and normalised
     comps: Compositions,  # the images
-    path: Path,           # checkpoint
+    path: Path,           # checkpoint of this stage; if it exists, its weights replace the VAE's
     steps: int = 5000,
     **options,            # of `train_vae`
 ) -> AutoencoderKL:       # the same encoder, another decoder
-    "Train the decoder alone, with `decoder_loss`."
+    "Train the decoder and the convolution before it, with `decoder_loss`."
     for part in (vae.encoder, vae.quant_conv): part.requires_grad_(False)
     train_vae(vae, comps, path, steps, loss_of=decoder_loss, **options)
     return vae.requires_grad_(True)
