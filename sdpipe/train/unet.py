@@ -515,7 +515,7 @@ def main(
     p.add_argument('--rate', type=float, default=3e-3, help='the highest learning rate of the U-Net')
     p.add_argument('--text-steps', type=int, default=3000, help='0 takes the text encoder of the model to start from')
     p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
-    p.add_argument('--decoder-steps', type=int, default=5000, help='0 leaves the decoder as it is')
+    p.add_argument('--decoder-steps', type=int, default=5700, help='0 leaves the decoder as it is')
     p.add_argument('--unet-steps', type=int, default=14_500)
     p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')

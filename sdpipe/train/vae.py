@@ -183,11 +183,13 @@ def decoder_loss(
     vae: AutoencoderKL,
     x: torch.Tensor,      # images, [B, 3, px, px] in [-1, 1]
     noise: float = 0.5,   # the most noise that is added to the latents, in standard deviations of theirs
+    gain: float = 0.15,   # by how much they are enlarged at most
 ) -> torch.Tensor:        # a scalar
     "Encode, disturb the latents, decode, and compare: for a decoder meant to tolerate a U-Net's errors."
     with torch.no_grad(): z = vae.encode(x).latent_dist.sample()
-    level = torch.rand(len(x), 1, 1, 1).to(z) * noise / vae.config.scaling_factor  # another one for each image
-    y = vae.decode(z + level * torch.randn_like(z)).sample.float()
+    level, more = torch.rand(2, len(x), 1, 1, 1).to(z)  # others for each image
+    z = (1 + gain * more) * z + noise / vae.config.scaling_factor * level * torch.randn_like(z)
+    y = vae.decode(z).sample.float()
     return image_loss(y, x, l1_weight=0.3, range_weight=3.)
 
 # %% ../../nbs/91_mini_vae.ipynb #b91c0d04
@@ -195,7 +197,7 @@ def train_decoder(
     vae: AutoencoderKL,   # trained and normalised
     comps: Compositions,  # the images
     path: Path,           # checkpoint of this stage; if it exists, its weights replace the VAE's
-    steps: int = 5000,
+    steps: int = 5700,
     **options,            # of `train_vae`
 ) -> AutoencoderKL:       # the same encoder, another decoder
     "Train the decoder and the convolution before it, with `decoder_loss`."
