@@ -23,6 +23,8 @@ from nbdev.serve import proc_nbs
 from smalldocs.config import load
 from smalldocs.site import Site
 
+import live
+
 CONFIG = get_config()
 ROOT, NBS = CONFIG.config_path, CONFIG.nbs_path
 HOME = CONFIG.doc_host + CONFIG.doc_baseurl + '/'
@@ -103,6 +105,7 @@ def main():
         text = path.read_text(encoding='utf-8').replace('role="img"', 'aria-hidden="true"')
         text = text.replace(CONFIG.git_url, REPOSITORY) if REPOSITORY else re.sub(LINK_TO_REPOSITORY, '', text)
         path.write_text(text.replace('<pre', '<pre tabindex="0"'), encoding='utf-8')
+    live.prepare(site.out / 'live/model')  # what the page "Try it" fetches
     for warning in site.warnings:
         if not re.search(KNOWN, warning): print(warning)
     print(f'{pages} pages in {site.out.name}/')

@@ -88,7 +88,7 @@ def write_cards():
 def write_sidebar():
     "Number the chapters at the side of the site, in their parts."
     named = {stem: title(stem, cells) for stem, cells in chapters()}
-    contents = [{'text': 'sdpipe', 'href': 'index.ipynb'}]
+    contents = [{'text': 'sdpipe', 'href': 'index.ipynb'}, {'text': 'Try it', 'href': 'live.ipynb'}]
     for part, stems in PARTS.items():
         pages = [{'text': text, 'href': f'{stem}.ipynb'} for stem, text in named.items() if re.match(stems, stem)]
         contents.append({'section': part, 'contents': pages})
