@@ -141,7 +141,7 @@ def latent_mask(
     pixels = torch.stack([torch.from_numpy(np.array(m)) for m in masks])[:, None]  # [B, 1, H, W], bytes
     return F.max_pool2d(pixels.float(), f) > 0
 
-# %% ../nbs/10_edit.ipynb #b52ac8b6
+# %% ../nbs/10_edit.ipynb #e45b84f5
 def step_back(
     x: torch.Tensor,      # latents after step `index`, [B, 4, h, w]
     noise: torch.Tensor,  # fresh unit noise of the same shape
@@ -159,7 +159,7 @@ def inpaint_steps(
     known: torch.Tensor,       # clean latents of the image, [B, 4, h, w]
     mask: torch.Tensor,        # from `latent_mask`, True where to generate, [B or 1, 1, h, w]
     noise: torch.Tensor,       # unit noise, as from `init_latents`, [B, 4, h, w]
-    embeddings: torch.Tensor,  # as for `denoise_steps`
+    embeddings: torch.Tensor,  # as for `denoise_steps`, like the next four
     unet,
     scheduler,
     steps: int = 50,
