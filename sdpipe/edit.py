@@ -144,7 +144,7 @@ def latent_mask(
 # %% ../nbs/10_edit.ipynb #e45b84f5
 def step_back(
     x: torch.Tensor,      # latents after step `index`, [B, 4, h, w]
-    noise: torch.Tensor,  # fresh unit noise of the same shape
+    noise: torch.Tensor,  # new unit noise of the same shape
     scheduler,            # from `make_scheduler`, or one of diffusers'
     steps: int,           # number of steps in the schedule
     index: int,           # the step
