@@ -24,7 +24,8 @@ INNER = """
     corrector_target diffusers_scheduler extrapolate_denoised split_heads
     check_batch own_scale own_scheduler scale_list seed_list step_generators check_latents check_parts check_request
     recommended_guidance
-    check_edit list_masks noise_shares step_back check_noises multiply_words move_words blend_versions check_weights word_mask Watcher check_shares
+    check_edit list_masks noise_shares step_back
+    check_noises multiply_words move_words blend_versions check_weights word_mask Watcher check_shares
     silent_stderr time_once GraphedCall TensorCache check_supported compiled layout_unet
 """.split()
 __all__ = [name for name in dir() if not name.startswith('_') and name not in [*INNER, 'INNER']]
