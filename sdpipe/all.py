@@ -13,6 +13,8 @@ from sdpipe.pipeline import *
 from sdpipe.edit import *
 from sdpipe.prompts import *
 from sdpipe.guidance import *
+from sdpipe.teach import *
+from sdpipe.after import *
 from sdpipe.clock import *
 from sdpipe.speed import *
 
@@ -22,10 +24,13 @@ INNER = """
     prompt_list negative_list size_pair check_divides rgb LARGEST check_betas
     check_settings check_steps network_levels plan_sigmas plan_steps sample_noise spaced_sigmas spaced_timesteps
     corrector_target diffusers_scheduler extrapolate_denoised split_heads
-    check_batch own_scale own_scheduler scale_list seed_list step_generators check_latents check_parts check_request
+    check_batch embedding_list own_scale own_scheduler scale_list seed_list step_generators
+    check_latents check_parts check_request
     recommended_guidance
     check_edit list_masks noise_shares step_back
     check_noises multiply_words move_words blend_versions check_weights word_mask Watcher check_shares
+    check_new_word check_rank check_training fits_layer read_tensors replace_module save_tensors
+    shared_copy start_vector
     silent_stderr time_once GraphedCall TensorCache check_supported compiled layout_unet
 """.split()
 __all__ = [name for name in dir() if not name.startswith('_') and name not in [*INNER, 'INNER']]

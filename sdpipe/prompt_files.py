@@ -346,6 +346,8 @@ def read_request(
     record = read_record(file)
     if record is None:
         raise ValueError(f'{str(file)!r} does not say how it was made: only whole PNG files written by sdpipe do')
+    if 'edited' in record:
+        raise ValueError(f'{str(file)!r} was edited from {record["edited"]!r}: run sdpipe edit on that image again')
     shared = 'model', 'weights', 'scheduler', 'spacing', 'dtype', 'versions'
     if missing := {*COLUMNS, *shared} - record.keys():
         raise ValueError(f'{str(file)!r} does not say everything: {", ".join(sorted(missing))}')

@@ -125,11 +125,14 @@ def pack_sheet(
 # %% ../../nbs/90_mini_data.ipynb #611c02a6
 def load_drawings(
     nouns: list | None = None,  # which; all of them if not given
+    chosen: bool = False,       # only the four of each noun that training ends with?
 ) -> dict:                      # noun -> list of RGBA images, the longer side 128 pixels
     "Cut the sheet of drawings that ships with the package into images."
     index = json.loads((HERE/'drawings.json').read_text())
     sheet = Image.open(HERE/'drawings.webp').convert('RGBA')
-    return {n: [sheet.crop((c*CELL, r*CELL, c*CELL + w, r*CELL + h)) for c, (_, _, w, h) in enumerate(index[n])]
+    few = json.loads((HERE/'chosen.json').read_text()) if chosen else {}
+    def cut(r, c, w, h): return sheet.crop((c*CELL, r*CELL, c*CELL + w, r*CELL + h))
+    return {n: [cut(r, c, w, h) for c, (_, _, w, h) in enumerate(index[n]) if c in few.get(n, range(len(index[n])))]
             for r, n in enumerate(index) if nouns is None or n in nouns}
 
 # %% ../../nbs/90_mini_data.ipynb #97ab9177
@@ -154,9 +157,10 @@ def compose(
     place: str,                # a key of `PLACES`
     px: int,                   # width and height of the image
     rng: np.random.Generator,  # chooses the exact size and place, and whether to flip
+    flip: bool = True,         # mirror half of the drawings?
 ) -> np.ndarray:               # [px, px, 3] uint8
     "Put a drawing on a background."
-    if rng.random() < 0.5: drawing = drawing.transpose(Image.FLIP_LEFT_RIGHT)
+    if flip and rng.random() < 0.5: drawing = drawing.transpose(Image.FLIP_LEFT_RIGHT)
     side = rng.uniform(*SIZES[size]) * px
     wh = [max(1, round(s * side / max(drawing.size))) for s in drawing.size]
     drawing = np.asarray(drawing.resize(wh, Image.BICUBIC), dtype=np.float32)
@@ -178,10 +182,11 @@ class Compositions:
         px: int = 128,          # width and height of the images
         seed: int = 0,          # another seed gives other images
         hold_out: bool = True,  # leave the held-out pairs out? Always True where the model is trained
+        every: bool = False,    # all drawings, half of them mirrored, as training begins? If not, as it ends
     ):
         lists = load_lists()
         self.nouns, self.px, self.seed, self.rgb = nouns, px, seed, lists['rgb']
-        self.drawings = load_drawings(nouns)
+        self.drawings, self.flip = load_drawings(nouns, chosen=not every), every
         self.held_out = {tuple(p) for p in lists['held_out']} if hold_out else set()
 
     def __getitem__(self, i):
@@ -190,7 +195,7 @@ class Compositions:
         spec = sample_spec(self.nouns, list(self.rgb), self.held_out, rng)
         drawing, where = rng.choice(self.drawings[spec['noun']]), (spec['size'], spec['place'])
         noise = np.random.default_rng([self.seed, i])
-        return compose(drawing, self.rgb[spec['colour']], *where, self.px, noise), spec
+        return compose(drawing, self.rgb[spec['colour']], *where, self.px, noise, self.flip), spec
 
 # %% ../../nbs/90_mini_data.ipynb #80c11fa5
 def pixels_to_tensor(

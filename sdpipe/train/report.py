@@ -130,9 +130,10 @@ def render_rows(
 ) -> torch.Tensor:        # [N, 3, px, px] in [-1, 1]
     "Render what prompts ask for."
     rng, out = np.random.default_rng(seed), []
+    def spec(r): return comps.rgb[r['colour']], r['size'], r['place']
     for r in rows:
         ways = comps.drawings[r['noun']]
-        out.append(compose(ways[rng.integers(len(ways))], comps.rgb[r['colour']], r['size'], r['place'], comps.px, rng))
+        out.append(compose(ways[rng.integers(len(ways))], *spec(r), comps.px, rng, comps.flip))
     return torch.from_numpy(np.stack(out)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 # %% ../../nbs/93_mini_report.ipynb #b46c4fe2
@@ -342,7 +343,7 @@ def report(
     lists, pipe = load_lists(), load_pipe(model)
     if guidance is None: guidance = recommended_guidance(model)
     colours, px, held = lists['colours'], pipe.vae.config.sample_size, dict(map(tuple, lists['held_out']))
-    trained, every = Compositions(nouns, px, seed=77), Compositions(nouns, px, seed=77, hold_out=False)
+    trained, every = (Compositions(nouns, px, seed=77, hold_out=held, every=True) for held in (True, False))
     rows = [r for r in lists[f'prompts_{kind}'] if r['noun'] in nouns][:n]
     known = [r for r in lists['prompts_held_out'] if r['noun'] in nouns][:n] + [r for r in rows if r['held_out']]
     words = [dict(prompt=f'a {w} on a {c} background', noun=noun, colour=c, seed=4000 + 2 * i + k)
@@ -359,7 +360,8 @@ def report(
         out[name] = judge_images(pipe, judge, some, nouns, steps, scale, sheet and Path(sheet)/f'{name}.png')
     some = [noun for noun in ('truck', 'cat', 'car', 'fish', 'house', 'cake') if noun in nouns]
     trained_colour = {noun: [c for c in colours if c != held[noun]][k] for k, noun in enumerate(some)}
-    out['variety'] = {n: round(variety(pipe, every, n, trained_colour[n], steps, guidance), 2) for n in some}
+    for key, comps in (('variety', Compositions(nouns, px)), ('variety of all drawings', every)):
+        out[key] = {n: round(variety(pipe, comps, n, trained_colour[n], steps, guidance), 2) for n in some}
     generate(pipe, ['a truck'], [0], 25, guidance)
     start = time.time()
     for s in range(3): generate(pipe, ['a truck'], [s], 25, guidance)
@@ -382,7 +384,7 @@ def main(
     args.out.mkdir(parents=True, exist_ok=True)
     lists = load_lists()
     px = load_pipe(args.model).vae.config.sample_size
-    comps = Compositions(lists['nouns'][:args.nouns], px, hold_out=False)
+    comps = Compositions(lists['nouns'][:args.nouns], px, hold_out=False, every=True)
     small = args.nouns == lists['n_small']
     judge = load_judge() if small else train_classifier(comps, args.judge_steps)
     kind = 'small' if small else 'large'

@@ -479,7 +479,8 @@ def prepare(
     encoder.eval()
 
     torch.manual_seed(0)
-    known, every = Compositions(nouns[:args.nouns], args.size), Compositions(nouns, args.size)
+    known, every = (Compositions(some, args.size, every=True) for some in (nouns[:args.nouns], nouns))
+    chosen = Compositions(nouns[:args.nouns], args.size)
     if args.from_scratch: vae = make_vae(args.size)
     else: vae = AutoencoderKL.from_pretrained(args.start/'vae', torch_dtype=torch.float32)
     vae.register_to_config(sample_size=args.size)
@@ -489,12 +490,14 @@ def prepare(
     if args.decoder_steps:
         train_decoder(vae, every, work/'decoder.pt', args.decoder_steps, device=args.device, workers=args.workers)
 
-    if not (work/'cache.pt').exists():
-        latents, texts = cache_latents(vae, known, args.cached, args.device, args.workers)
+    for file, comps, n, steps in ((work/'cache.pt', known, args.cached, args.unet_steps),
+                                  (work/'chosen.pt', chosen, args.cached // 2, args.chosen_steps)):
+        if file.exists() or not steps: continue
+        latents, texts = cache_latents(vae, comps, n, args.device, args.workers)
         plain = cache_captions(texts + [''], tokenizer, encoder)
         with perturbed_words(encoder, tokenizer, nouns, share=1): perturbed = cache_captions(texts, tokenizer, encoder)
         context = torch.stack([plain[:-1], perturbed])
-        save_checkpoint(work/'cache.pt', latents=latents, context=context, empty=plain[-1].clone())
+        save_checkpoint(file, latents=latents, context=context, empty=plain[-1].clone())
     return lambda step, ema: write_mini(args.out, args.start/'tokenizer', encoder, vae, ema)
 
 # %% ../../nbs/92_mini_unet.ipynb #56e64e36
@@ -517,6 +520,7 @@ def main(
     p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
     p.add_argument('--decoder-steps', type=int, default=5700, help='0 leaves the decoder as it is')
     p.add_argument('--unet-steps', type=int, default=14_500)
+    p.add_argument('--chosen-steps', type=int, default=7000, help='on four drawings of each noun; 0 for none')
     p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
     p.add_argument('--compile', action='store_true', help='train the U-Net with torch.compile')
@@ -528,9 +532,12 @@ def main(
     write = lambda step, ema: None
     if not dist.is_initialized() or dist.get_rank() == 0: write = prepare(args)
     if dist.is_initialized(): dist.barrier()
-    cache = torch.load(args.work/'cache.pt', mmap=True)
     torch.manual_seed(0)
     if args.more: unet = UNet2DConditionModel.from_pretrained(args.start/'unet', torch_dtype=torch.float32)
     else: unet = make_unet(args.size // 8)
-    train_unet(unet, cache['latents'], cache['context'], cache['empty'], args.work/'unet.pt',
-               args.unet_steps, args.batch, args.rate, device=args.device, compiled=args.compile, on_save=write)
+    for cached, checkpoint, steps in (('cache.pt', 'unet.pt', args.unet_steps),
+                                      ('chosen.pt', 'unet-chosen.pt', args.chosen_steps)):
+        if not steps: continue
+        cache = torch.load(args.work/cached, mmap=True)
+        unet = train_unet(unet, cache['latents'], cache['context'], cache['empty'], args.work/checkpoint,
+                          steps, args.batch, args.rate, device=args.device, compiled=args.compile, on_save=write)

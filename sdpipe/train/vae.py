@@ -137,7 +137,7 @@ def train_vae(
         vae.load_state_dict(ck['model'])
         opt.load_state_dict(ck['opt'])
         first = ck['step']
-    test = Compositions(comps.nouns, comps.px, seed=999)
+    test = Compositions(comps.nouns, comps.px, seed=999, every=comps.flip)
     batches = iter(image_batches(comps, first * batch, (steps - first) * batch, batch, workers))
     bar = tqdm(range(first, steps), initial=first, total=steps, mininterval=5)
     for step in bar:
