@@ -29,8 +29,8 @@ INNER = """
     recommended_guidance
     check_edit list_masks noise_shares step_back
     check_noises multiply_words move_words blend_versions check_weights word_mask Watcher check_shares
-    check_new_word check_rank check_training fits_layer read_tensors replace_module save_tensors
-    shared_copy start_vector
+    check_new_word check_rank check_training fits_layer read_tensors replace_module save_tensors start_vectors word_ids
+    shared_copy
     silent_stderr time_once GraphedCall TensorCache check_supported compiled layout_unet
 """.split()
 __all__ = [name for name in dir() if not name.startswith('_') and name not in [*INNER, 'INNER']]

@@ -125,7 +125,7 @@ def pack_sheet(
 # %% ../../nbs/90_mini_data.ipynb #611c02a6
 def load_drawings(
     nouns: list | None = None,  # which; all of them if not given
-    chosen: bool = False,       # only the four of each noun that training ends with?
+    chosen: bool = False,       # of the built-in model's nouns, only the four that training ends with?
 ) -> dict:                      # noun -> list of RGBA images, the longer side 128 pixels
     "Cut the sheet of drawings that ships with the package into images."
     index = json.loads((HERE/'drawings.json').read_text())
