@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn as nn
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
@@ -123,9 +123,9 @@ def spell(
 ) -> list[str]:                # with all tokens of each new word
     "Write out the new words of several tokens: 'a <bear>' becomes 'a <bear> <bear>_1'."
     def tokens(match):
-        ids = word_ids(match[0], tokenizer)
+        ids = word_ids(match[1], tokenizer)
         return ' '.join(tokenizer.convert_ids_to_tokens(ids)) if ids else match[0]
-    return [re.sub(r'<[a-z0-9_-]+>(?!_)', tokens, p) for p in prompt_list(prompts)]
+    return [re.sub(r'(<[a-z0-9_-]+>)(?!_)(?: \1_\d+)*', tokens, p) for p in prompt_list(prompts)]  # also of spelled ones
 
 def check_new_word(
     word: str,   # as the caller gave it
@@ -367,6 +367,9 @@ def load_lora(
     if any(isinstance(m, LoRALinear) for m in unet.modules()):
         raise ValueError('this U-Net has a LoRA already: merge it first, see merge_lora')
     tensors, changed = read_tensors(file), shared_copy(unet)
+    with safe_open(file, 'pt') as f: header = f.metadata() or {}
+    if 'lora_adapter_metadata' in header:  # may hold another alpha than the rank
+        raise ValueError(f'{str(file)!r} has settings of its own, such as alpha: load it with diffusers')
     linears = {name: m for name, m in changed.named_modules() if isinstance(m, nn.Linear)}
     names = {key.removeprefix('unet.').rsplit('.lora_', 1)[0] for key in tensors}
     for name in sorted(names):
