@@ -125,7 +125,8 @@ def spell(
     def tokens(match):
         ids = word_ids(match[1], tokenizer)
         return ' '.join(tokenizer.convert_ids_to_tokens(ids)) if ids else match[0]
-    return [re.sub(r'(<[a-z0-9_-]+>)(?!_)(?: \1_\d+)*', tokens, p) for p in prompt_list(prompts)]  # also of spelled ones
+    word = r'(<[a-z0-9_-]+>)(?!_)(?: \1_\d+)*'  # also one that is spelled out already
+    return [re.sub(word, tokens, p) for p in prompt_list(prompts)]
 
 def check_new_word(
     word: str,   # as the caller gave it
