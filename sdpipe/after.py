@@ -69,6 +69,7 @@ def shift_time(
         raise ValueError(f'shift must be a number above 0, not {shift!r}')
     return shift * t / (1 + (shift - 1) * t)
 
+# %% ../nbs/14_after.ipynb #531abbb6
 def flow_times(
     steps: int,          # number of steps
     shift: float = 1.0,  # as for `shift_time`
@@ -118,6 +119,7 @@ def patchify(
         raise ValueError(f'latents of {h} x {w} cannot be cut into patches of {patch} x {patch}')
     return F.pixel_unshuffle(x, patch).flatten(2).transpose(1, 2)
 
+# %% ../nbs/14_after.ipynb #15536d38
 def unpatchify(
     tokens: torch.Tensor,    # [B, N, C * patch**2]
     size: tuple[int, int],   # h and w of the latents

@@ -52,6 +52,7 @@ def noise_shares(
     signal, sigma = (scheduler.add_noise(x0, 1 - x0, t).item() / scale for x0 in (one, 0 * one))
     return float(signal), float(sigma)
 
+# %% ../nbs/10_edit.ipynb #910c1043
 def noise_latents(
     latents: torch.Tensor,  # clean latents, [B, 4, h, w]
     noise: torch.Tensor,    # unit noise of the same shape, as from `init_latents`
@@ -133,6 +134,7 @@ def list_masks(
             raise ValueError(f'a mask has the size {m.size}, the images {images[0].size}: they must be equal')
     return [m.convert('L').point(lambda grey: 255 if grey >= 128 else 0) for m in masks]
 
+# %% ../nbs/10_edit.ipynb #4dd868bd
 def latent_mask(
     masks: list,        # from `list_masks`
     f: int,             # the VAE's downsampling factor
@@ -155,6 +157,7 @@ def step_back(
     keep = signal / signal_next
     return keep * x + (sigma**2 - (keep * sigma_next)**2)**0.5 * noise  # variances add up
 
+# %% ../nbs/10_edit.ipynb #09d96808
 def inpaint_steps(
     known: torch.Tensor,       # clean latents of the image, [B, 4, h, w]
     mask: torch.Tensor,        # from `latent_mask`, True where to generate, [B or 1, 1, h, w]
@@ -207,6 +210,7 @@ def paste_known(
     "Put the pixels outside the mask back."
     return [Image.composite(new, old, mask) for new, old, mask in zip(edited, images, masks)]
 
+# %% ../nbs/10_edit.ipynb #8c82b7b9
 @torch.no_grad()
 def inpaint(
     image: Image.Image | Sequence[Image.Image],  # what to change: one image, or one for each prompt

@@ -35,6 +35,7 @@ def slerp(
     from_b = torch.where(straight, t, (t * angle).sin() / sine)
     return from_a * a + from_b * b
 
+# %% ../nbs/11_prompts.ipynb #54e19342
 def check_noises(
     a: torch.Tensor,  # as the caller gave them
     b: torch.Tensor,
@@ -85,6 +86,7 @@ def move_words(
     "Move words away from the empty prompt, or towards it, as compel does."
     return torch.where(factors == 1, text, empty + factors * (text - empty))
 
+# %% ../nbs/11_prompts.ipynb #15fe57e2
 def blend_versions(
     versions: list,  # of embeddings, [B, 77, D]: the prompt, then one without each word of a weight below 1
     weights: list,   # the weights of those words
@@ -138,6 +140,7 @@ def check_weights(
         if not isinstance(word, str) or not is_number(w) or not math.isfinite(w):
             raise ValueError(f'a weight must be a finite number for a word, not {w!r} for {word!r}')
 
+# %% ../nbs/11_prompts.ipynb #1fbe54b1
 def word_mask(
     prompts: str | list[str],  # one prompt, or one for each image
     word: str,                 # as for `word_positions`
@@ -190,6 +193,7 @@ class AttentionMaps:
             raise ValueError('no attention was recorded: run the U-Net inside the with')
         return self.total / self.calls
 
+# %% ../nbs/11_prompts.ipynb #b09ad899
 class Watcher:
     "An attention processor that reports the cross-attention weights and leaves the work to another one"
     def __init__(

@@ -67,6 +67,7 @@ def fine_tune(
         for p in parameters: p.grad = None
     return losses
 
+# %% ../nbs/13_teach.ipynb #9410143f
 def check_training(
     parameters: list,       # all as the caller gave them
     unet,
@@ -108,6 +109,7 @@ def add_token(
         text_encoder.get_input_embeddings().weight[word_ids(word, tokenizer)] = vectors
     return parts._replace(tokenizer=tokenizer, text_encoder=text_encoder)
 
+# %% ../nbs/13_teach.ipynb #e1e06e0d
 def word_ids(
     word: str,     # a word that was added
     tokenizer,     # knows it
@@ -117,6 +119,7 @@ def word_ids(
     while (token := f'{word}_{len(ids)}' if ids else word) in added: ids.append(added[token])
     return ids
 
+# %% ../nbs/13_teach.ipynb #a102cb61
 def spell(
     prompts: str | list[str],  # with new words in them, or without
     tokenizer,                 # knows the new words
@@ -128,6 +131,7 @@ def spell(
     word = r'(<[a-z0-9_-]+>)(?!_)(?: \1_\d+)*'  # also one that is spelled out already
     return [re.sub(word, tokens, p) for p in prompt_list(prompts)]
 
+# %% ../nbs/13_teach.ipynb #b19c06fe
 def check_new_word(
     word: str,   # as the caller gave it
     tokenizer,   # must not know it yet
@@ -138,6 +142,7 @@ def check_new_word(
     if word in tokenizer.get_vocab():
         raise ValueError(f'the tokenizer knows {word!r} already: take another word')
 
+# %% ../nbs/13_teach.ipynb #1a2518ec
 def start_vectors(
     start: str | list[str] | torch.Tensor,  # as the caller gave it
     tokenizer,                  # says which words have one token
@@ -211,6 +216,7 @@ def save_tensors(
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
 
+# %% ../nbs/13_teach.ipynb #b4339ffb
 def read_tensors(
     file: str | Path,   # written by `save_tensors`, or by others
 ) -> dict:              # name -> tensor, on the CPU
@@ -219,6 +225,7 @@ def read_tensors(
     except (OSError, SafetensorError) as e:
         raise ValueError(f'{str(file)!r} is not a file of safetensors that can be read: {e}') from None
 
+# %% ../nbs/13_teach.ipynb #c21c6898
 def save_word(
     parts: Parts,         # from `learn_word`
     word: str,            # the word to save
@@ -230,6 +237,7 @@ def save_word(
     tokens = word_ids(word, parts.tokenizer)
     save_tensors({word: parts.text_encoder.get_input_embeddings().weight[tokens]}, file)
 
+# %% ../nbs/13_teach.ipynb #be6d8ee4
 def load_word(
     parts: Parts,         # from `load_parts`; they stay as they are
     file: str | Path,     # from `save_word`
@@ -270,6 +278,7 @@ def shared_copy(
     "Copy a network without copying its weights."
     return copy.deepcopy(unet, {id(p): p for p in unet.parameters()})
 
+# %% ../nbs/13_teach.ipynb #55dcd837
 def replace_module(
     net: nn.Module,     # changed
     name: str,          # such as 'mid_block.attentions.0.proj_in'
@@ -279,6 +288,7 @@ def replace_module(
     parent, _, child = name.rpartition('.')
     setattr(net.get_submodule(parent), child, module)
 
+# %% ../nbs/13_teach.ipynb #d4c9db68
 def lora_layers(
     unet,      # from `add_lora` or `load_lora`
 ) -> dict:     # name -> `LoRALinear`
@@ -288,12 +298,14 @@ def lora_layers(
         raise ValueError('this U-Net has no LoRA: see add_lora and load_lora')
     return found
 
+# %% ../nbs/13_teach.ipynb #78ee0a29
 def lora_parameters(
     unet,      # from `add_lora` or `load_lora`
 ) -> list:     # of tensors
     "List what is trained."
     return [p for layer in lora_layers(unet).values() for p in (layer.A, layer.B)]
 
+# %% ../nbs/13_teach.ipynb #daec5b30
 def scale_lora(
     unet,           # from `add_lora` or `load_lora`; changed
     scale: float,   # 0 switches the change off, 1 is as trained
@@ -303,6 +315,7 @@ def scale_lora(
         raise ValueError(f'scale must be a finite number, not {scale!r}')
     for layer in lora_layers(unet).values(): layer.scale = float(scale)
 
+# %% ../nbs/13_teach.ipynb #4054a5ac
 def add_lora(
     unet,                   # from `load_unet`; it stays as it is
     rank: int = 4,          # r
@@ -320,6 +333,7 @@ def add_lora(
         replace_module(changed, name, LoRALinear(linear, A, B, rank if alpha is None else alpha))
     return changed
 
+# %% ../nbs/13_teach.ipynb #972cae1a
 def check_rank(
     unet,            # all as the caller gave them
     rank: int,
@@ -359,6 +373,7 @@ def save_lora(
         tensors[f'unet.{name}.lora_B.weight'] = layer.alpha / len(layer.A) * layer.B
     save_tensors(tensors, file)
 
+# %% ../nbs/13_teach.ipynb #acb28e7c
 def load_lora(
     unet,                # from `load_unet`; it stays as it is
     file: str | Path,    # from `save_lora`, or another LoRA of linear layers of a U-Net, in that form
@@ -384,6 +399,7 @@ def load_lora(
     scale_lora(changed, scale)
     return changed
 
+# %% ../nbs/13_teach.ipynb #09293498
 def fits_layer(
     A: torch.Tensor | None,   # as read from a file
     B: torch.Tensor | None,
