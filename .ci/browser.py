@@ -117,9 +117,9 @@ class Reader:
 
     def search(self):
         page = self.open('index.html')
-        page.fill('#quarto-search input', 'guided loop')
+        page.fill('#quarto-search input', 'classifier-free guidance')
         try: page.wait_for_selector('#quarto-search a[href*="guided_loop"]', timeout=5000)
-        except Exception: self.fail('index.html', 'the search does not find the guided loop')
+        except Exception: self.fail('index.html', 'the search does not find classifier-free guidance in guided_loop')
         page.context.close()
 
     def dark(self):
