@@ -183,11 +183,11 @@ def time_alternatives(
 
 # %% ../nbs/21_bench.ipynb #fcfc2074
 def runs_here(
-    name: str,  # of a alternative
+    name: str,  # of an alternative
     call,       # lets it draw
     say,        # told if it cannot
 ) -> bool:
-    "Warm a alternative up, and leave it out if this machine lacks the compiler or the memory for it."
+    "Warm an alternative up, and leave it out if this machine lacks the compiler or the memory for it."
     try: call()
     except RuntimeError as error:
         say(f'{name} is left out: {str(error).strip().splitlines()[0]}')

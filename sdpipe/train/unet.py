@@ -133,12 +133,12 @@ def perturbed_words(
     "Within the `with`, move each token embedding towards a random other one: nouns far, the rest a little."
     embeddings = encoder.get_input_embeddings()
     names = {i for n in nouns for i in tokenizer(n, add_special_tokens=False).input_ids}
-    names = torch.tensor([i in names for i in range(len(tokenizer))])
+    names = torch.tensor([i in names for i in range(len(tokenizer))], device=embeddings.weight.device)
     def perturb(_, args, out):
         ids = args[0]
-        towards = embeddings.weight[torch.randint(len(tokenizer), ids.shape)]
-        far = torch.where(names[ids], 1.3, 0.5) * torch.rand(ids.shape) * (ids < 49406)
-        far = far * (torch.rand(len(ids), 1) < share)
+        towards = embeddings.weight[torch.randint(len(tokenizer), ids.shape).to(ids.device)]
+        far = torch.where(names[ids], 1.3, 0.5) * torch.rand(ids.shape).to(ids.device) * (ids < 49406)
+        far = far * (torch.rand(len(ids), 1) < share).to(ids.device)
         new = out + far[..., None] * towards
         return new * out.norm(dim=-1, keepdim=True) / new.norm(dim=-1, keepdim=True)
     hook = embeddings.register_forward_hook(perturb)
@@ -263,7 +263,7 @@ def cache_captions(
     out = []
     for i in tqdm(range(0, len(texts), batch), mininterval=5):
         ids = tokenizer(texts[i:i + batch], padding='max_length', truncation=True, return_tensors='pt').input_ids
-        out.append(encoder(ids).last_hidden_state.half())
+        out.append(encoder(ids.to(encoder.device)).last_hidden_state.half().cpu())
     return torch.cat(out)
 
 # %% ../../nbs/92_mini_unet.ipynb #b1638567
@@ -320,22 +320,21 @@ def change_json(
 
 # %% ../../nbs/92_mini_unet.ipynb #dd364985
 def orthogonalize(
-    g: torch.Tensor,     # a gradient, [m, ...]; all dimensions but the first count as columns
+    g: torch.Tensor,     # gradients of matrices, [..., m, n]
     steps: int = 5,
 ) -> torch.Tensor:       # the same shape, singular values between about 0.7 and 1.2
-    "Bring the singular values of a matrix near 1 (Newton-Schulz iteration; Liu et al. 2025)."
-    x = g.flatten(1).bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    if tall: x = x.T
-    x = x / (x.norm() + 1e-7)                # now no singular value is above 1
+    "Bring the singular values of matrices near 1 (Newton-Schulz iteration; Jordan et al. 2024)."
+    x, tall = g.bfloat16(), g.shape[-2] > g.shape[-1]
+    if tall: x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)   # now no singular value is above 1
     for _ in range(steps):
-        s = x @ x.T
+        s = x @ x.mT
         x = 3.4445 * x + (-4.7750 * s + 2.0315 * (s @ s)) @ x
-    return (x.T if tall else x).to(g.dtype).view_as(g)
+    return (x.mT if tall else x).to(g.dtype)
 
 # %% ../../nbs/92_mini_unet.ipynb #62d6ea34
 class Muon(torch.optim.Optimizer):
-    "Step matrices along their orthogonalised momentum (Liu et al. 2025); processes share the work."
+    "Step matrices along their orthogonalised momentum (Jordan et al. 2024); processes share the work."
     def __init__(
         self,
         params: list,          # with at least two dimensions
@@ -350,16 +349,19 @@ class Muon(torch.optim.Optimizer):
     def step(self):
         "Take one step, from gradients that are the same in all processes."
         for group in self.param_groups:
-            params, lr, momentum = group['params'], group['lr'], group['momentum']
-            cost = [p.numel() * min(p.flatten(1).shape) for p in params]
-            mine, updates = share_out(cost, self.world)[self.rank], []
-            for i, p in enumerate(params):
-                mean = self.state[p].setdefault('mean', torch.zeros_like(p))
-                mean.lerp_(p.grad, 1 - momentum)
-                updates.append(orthogonalize(p.grad.lerp(mean, momentum)) if i in mine else torch.zeros_like(p))
-            for p, update in zip(params, sum_over_processes(updates)):
-                p.mul_(1 - lr * group['weight_decay'])
-                p.add_(update, alpha=-lr * 0.2 * max(p.flatten(1).shape)**0.5)  # as large as AdamW's, about 0.2 lr
+            lr, momentum, shapes = group['lr'], group['momentum'], {}
+            for p in group['params']: shapes.setdefault(p.flatten(1).shape, []).append(p)
+            costs = [len(same) * m * n * min(m, n) for (m, n), same in shapes.items()]
+            mine, updates = share_out(costs, self.world)[self.rank], []
+            for i, same in enumerate(shapes.values()):       # matrices of one shape in fewer, larger products
+                grads = torch.stack([p.grad.flatten(1) for p in same])
+                mean = self.state[same[0]].setdefault('mean', torch.zeros_like(grads))   # one for the whole stack
+                mean.lerp_(grads, 1 - momentum)
+                updates.append(orthogonalize(grads.lerp(mean, momentum)) if i in mine else torch.zeros_like(grads))
+            for (shape, same), update in zip(shapes.items(), sum_over_processes(updates)):
+                size = 0.2 * max(shape)**0.5                 # as large as AdamW's, about 0.2 lr (Liu et al. 2025)
+                for p, u in zip(same, update):
+                    p.mul_(1 - lr * group['weight_decay']).sub_(lr * size * u.view_as(p))
 
 # %% ../../nbs/92_mini_unet.ipynb #e5599134
 def share_out(
@@ -476,19 +478,21 @@ def prepare(
         encoder = make_text_encoder(vectors)
         train_text_encoder(encoder, tokenizer, directions, args.text_steps)
         encoder.save_pretrained(work/'text_encoder')
-    encoder.eval()
+    encoder.eval().to(args.device)
 
     torch.manual_seed(0)
     known, every = (Compositions(some, args.size, every=True) for some in (nouns[:args.nouns], nouns))
     chosen = Compositions(nouns[:args.nouns], args.size)
-    if args.from_scratch: vae = make_vae(args.size)
+    if args.vae_steps: vae = make_vae(args.size)
     else: vae = AutoencoderKL.from_pretrained(args.start/'vae', torch_dtype=torch.float32)
     vae.register_to_config(sample_size=args.size)
     if args.vae_steps:
-        train_vae(vae, every, work/'vae.pt', args.vae_steps, device=args.device, workers=args.workers)
+        train_vae(vae, every, work/'vae.pt', args.vae_steps, args.vae_batch, device=args.device, workers=args.workers)
         normalize_latents(vae, every, device=args.device)
-    if args.decoder_steps:
-        train_decoder(vae, every, work/'decoder.pt', args.decoder_steps, device=args.device, workers=args.workers)
+    for file, comps, steps in ((work/'decoder.pt', every, args.decoder_steps),
+                               (work/'decoder-chosen.pt', chosen, args.decoder_chosen_steps)):
+        if not steps: continue
+        train_decoder(vae, comps, file, steps, args.vae_batch, args.decoder_rate, args.device, workers=args.workers)
 
     for file, comps, n, steps in ((work/'cache.pt', known, args.cached, args.unet_steps),
                                   (work/'chosen.pt', chosen, args.cached // 2, args.chosen_steps)):
@@ -510,18 +514,20 @@ def main(
     p.add_argument('--work', type=Path, default=Path('mini-training'), help='folder for checkpoints')
     p.add_argument('--out', type=Path, default=Path('mini'), help='folder to write the model to')
     p.add_argument('--start', type=Path, default=mini, help='model that lends its tokenizer, and what is not trained')
-    p.add_argument('--from-scratch', action='store_true', help='train the VAE from random weights')
     p.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     p.add_argument('--size', type=int, default=128, help='width and height of the images, a multiple of 32')
     p.add_argument('--nouns', type=int, default=48, help='how many of the 108 nouns the U-Net is trained on')
-    p.add_argument('--batch', type=int, default=16, help='images per step of the U-Net, in each process')
+    p.add_argument('--batch', type=int, default=512, help='images per step of the U-Net, in each process')
     p.add_argument('--rate', type=float, default=3e-3, help='the highest learning rate of the U-Net')
     p.add_argument('--text-steps', type=int, default=3000, help='0 takes the text encoder of the model to start from')
-    p.add_argument('--vae-steps', type=int, default=3000, help='0 takes its VAE')
-    p.add_argument('--decoder-steps', type=int, default=5700, help='0 leaves the decoder as it is')
-    p.add_argument('--unet-steps', type=int, default=14_500)
-    p.add_argument('--chosen-steps', type=int, default=7000, help='on four drawings of each noun; 0 for none')
-    p.add_argument('--cached', type=int, default=48_000, help='compositions encoded for the U-Net')
+    p.add_argument('--vae-steps', type=int, default=3500, help='0 takes the VAE of the model to start from')
+    p.add_argument('--decoder-steps', type=int, default=2500, help='on all drawings; 0 for none')
+    p.add_argument('--decoder-chosen-steps', type=int, default=600, help='on four drawings of each noun; 0 for none')
+    p.add_argument('--decoder-rate', type=float, default=4e-4, help='the highest learning rate of the decoder')
+    p.add_argument('--vae-batch', type=int, default=64, help='images per step of the VAE and its decoder')
+    p.add_argument('--unet-steps', type=int, default=1400)
+    p.add_argument('--chosen-steps', type=int, default=900, help='on four drawings of each noun; 0 for none')
+    p.add_argument('--cached', type=int, default=96_000, help='compositions encoded for the U-Net')
     p.add_argument('--workers', type=int, default=0, help='processes that compose images')
     p.add_argument('--compile', action='store_true', help='train the U-Net with torch.compile')
     p.add_argument('--more', action='store_true', help='train the U-Net of the model to start from, not a new one')

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['make_vae', 'image_batches', 'collate', 'kl_divergence', 'image_loss', 'vae_loss', 'learning_rate', 'save_checkpoint',
-           'psnr', 'train_vae', 'normalize_latents', 'decoder_loss', 'train_decoder']
+           'psnr', 'train_vae', 'normalize_latents', 'disturb', 'Discriminator', 'feature_loss', 'discriminator_loss',
+           'decoder_loss', 'train_decoder']
 
 # %% ../../nbs/91_mini_vae.ipynb #d59a13d8
 import math
 from pathlib import Path
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 from torch.utils.data import DataLoader, Subset
@@ -21,14 +23,16 @@ from .data import Compositions, pixels_to_tensor
 # %% ../../nbs/91_mini_vae.ipynb #422da5d2
 def make_vae(
     px: int = 128,                       # width and height of the images
-    channels: tuple = (16, 32, 64, 128), # of each level; every level but the last halves the image
+    channels: tuple = (32, 64, 96, 128), # of each level; every level but the last halves the image
 ) -> AutoencoderKL:                      # with random weights
     "Build Stable Diffusion's VAE, smaller."
     n = len(channels)
-    return AutoencoderKL(
+    vae = AutoencoderKL(
         block_out_channels=channels, latent_channels=4, layers_per_block=1, norm_num_groups=8, sample_size=px,
         down_block_types=('DownEncoderBlock2D',) * n, up_block_types=('UpDecoderBlock2D',) * n,
         mid_block_add_attention=False)
+    vae.quant_conv.bias.data[4:] -= 5  # log-variances: with little noise at first, every channel is of use
+    return vae
 
 # %% ../../nbs/91_mini_vae.ipynb #4e935baa
 def image_batches(
@@ -70,7 +74,7 @@ def image_loss(
 def vae_loss(
     vae: AutoencoderKL,
     x: torch.Tensor,            # images, [B, 3, px, px] in [-1, 1]
-    kl_weight: float = 3e-5,    # small, as in Stable Diffusion: the latents are normalised afterwards anyway
+    kl_weight: float = 1e-4,    # small, as in Stable Diffusion: the latents are normalised afterwards anyway
 ) -> torch.Tensor:              # a scalar
     "Encode, sample a latent, decode, and compare."
     posterior = vae.encode(x).latent_dist
@@ -119,16 +123,15 @@ def train_vae(
     vae: AutoencoderKL,
     comps: Compositions,   # the images
     path: Path,            # checkpoint: read if it exists, written as training goes on
-    steps: int = 12_000,
-    batch: int = 8,        # images per step
-    rate: float = 7e-4,    # the highest learning rate
+    steps: int = 3500,
+    batch: int = 64,       # images per step
+    rate: float = 1e-3,    # the highest learning rate
     device: str = 'cpu',
     half: bool = True,     # compute in bfloat16; weights and losses stay in fp32
     every: int = 500,      # steps between checkpoints
     workers: int = 0,      # processes that compose images
-    loss_of=vae_loss,      # the loss, given the VAE and images
 ) -> AutoencoderKL:
-    "Train the weights that are not frozen, resuming where the checkpoint stopped."
+    "Train all weights, resuming where the checkpoint stopped."
     vae.to(device).train()
     opt = torch.optim.AdamW(vae.parameters(), rate, betas=(0.9, 0.99), weight_decay=1e-4)
     first, path = 0, Path(path)
@@ -142,7 +145,7 @@ def train_vae(
     bar = tqdm(range(first, steps), initial=first, total=steps, mininterval=5)
     for step in bar:
         x = next(batches)[0].to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half): loss = loss_of(vae, x)
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half): loss = vae_loss(vae, x)
         opt.param_groups[0]['lr'] = learning_rate(step, steps, rate)
         opt.zero_grad()
         loss.backward()
@@ -178,29 +181,120 @@ def normalize_latents(
     vae.register_to_config(scaling_factor=round(1 / over_all.item(), 5))
     return vae
 
-# %% ../../nbs/91_mini_vae.ipynb #b91c0d03
-def decoder_loss(
-    vae: AutoencoderKL,
-    x: torch.Tensor,      # images, [B, 3, px, px] in [-1, 1]
-    noise: float = 0.5,   # the most noise that is added to the latents, in standard deviations of theirs
-    gain: float = 0.15,   # by how much they are enlarged at most
-) -> torch.Tensor:        # a scalar
-    "Encode, disturb the latents, decode, and compare: for a decoder meant to tolerate a U-Net's errors."
-    with torch.no_grad(): z = vae.encode(x).latent_dist.sample()
-    level, more = torch.rand(2, len(x), 1, 1, 1).to(z)  # others for each image
-    z = (1 + gain * more) * z + noise / vae.config.scaling_factor * level * torch.randn_like(z)
-    y = vae.decode(z).sample.float()
-    return image_loss(y, x, l1_weight=0.3, range_weight=3.)
+# %% ../../nbs/91_mini_vae.ipynb #ba194b73
+def disturb(
+    z: torch.Tensor,      # latents of one standard deviation, [B, 4, h, w]
+    noise: float = 0.4,   # the most noise that is added, in standard deviations
+    gain: float = 0.1,    # by how much the latents are enlarged at most
+) -> torch.Tensor:        # the same shape
+    "Make latents a little wrong, each image's by another amount, as a U-Net's are."
+    level, more = torch.rand(2, len(z), 1, 1, 1).to(z)
+    return (1 + gain * more) * z + noise * level * torch.randn_like(z)
 
-# %% ../../nbs/91_mini_vae.ipynb #b91c0d04
+# %% ../../nbs/91_mini_vae.ipynb #9bcfd024
+class Discriminator(nn.Module):
+    "A patch discriminator: says how real each patch of an image looks (Isola et al. 2017)."
+    def __init__(
+        self,
+        width: int = 48,  # channels of the first level
+    ):
+        super().__init__()
+        sizes, strides = [3, width, 2 * width, 4 * width, 4 * width], (2, 2, 2, 1)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, b, 4 if s == 2 else 3, s, 1), nn.GroupNorm(8, b), nn.LeakyReLU(0.2))
+            for a, b, s in zip(sizes, sizes[1:], strides))
+        self.score = nn.Conv2d(sizes[-1], 1, 3, 1, 1)
+
+    def forward(self, x):
+        "Give a score for every patch of images [B, 3, px, px], and the features of each layer."
+        features = []
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x)
+        return self.score(x), features
+
+# %% ../../nbs/91_mini_vae.ipynb #398aee25
+def feature_loss(
+    fakes: list,   # features of decoded images, one tensor for each layer of a network
+    reals: list,   # features of the originals
+) -> torch.Tensor: # a scalar; invariant to the features' scale
+    "Compare what a network sees in two batches of images."
+    return sum((f - r).abs().mean() / r.abs().mean() for f, r in zip(fakes, reals)) / len(fakes)
+
+# %% ../../nbs/91_mini_vae.ipynb #408f4547
+def discriminator_loss(
+    discriminator: Discriminator,
+    y: torch.Tensor,  # decoded images
+    x: torch.Tensor,  # the originals
+) -> torch.Tensor:    # a scalar
+    "Ask for a higher score for each patch of an original than for the same patch decoded."
+    return F.softplus(discriminator(y.detach())[0].float() - discriminator(x)[0].float()).mean()
+
+# %% ../../nbs/91_mini_vae.ipynb #715ccfbe
+def decoder_loss(
+    y: torch.Tensor,              # decoded images
+    x: torch.Tensor,              # the originals, in [-1, 1]
+    discriminator: Discriminator,
+    last: torch.Tensor,           # the decoder's last weight, where the terms are balanced
+    feature_weight: float = 0.1,  # of `feature_loss`
+    adversarial_weight: float = 0.02,
+    max_ratio: float = 0.5,       # of the adversarial gradient at `last` to that of the other terms
+) -> torch.Tensor:                # a scalar
+    "Compare pixels and features, and ask the discriminator for a higher score than the original's."
+    score, fakes = discriminator(y)
+    with torch.no_grad(): real_score, reals = discriminator(x)
+    alike = image_loss(y, x, l1_weight=0.3, range_weight=3.) + feature_weight * feature_loss(fakes, reals)
+    adversarial = F.softplus(real_score.float() - score.float()).mean()
+    grad, adversarial_grad = (torch.autograd.grad(loss, last, retain_graph=True)[0].norm()
+                              for loss in (alike, adversarial))
+    return alike + (max_ratio * grad / adversarial_grad).clamp(max=adversarial_weight) * adversarial
+
+# %% ../../nbs/91_mini_vae.ipynb #0abef131
 def train_decoder(
     vae: AutoencoderKL,   # trained and normalised
     comps: Compositions,  # the images
-    path: Path,           # checkpoint of this stage; if it exists, its weights replace the VAE's
-    steps: int = 5700,
-    **options,            # of `train_vae`
+    path: Path,           # checkpoint of this stage: read if it exists, written as training goes on
+    steps: int = 2500,
+    batch: int = 64,      # images per step
+    rate: float = 4e-4,   # the highest learning rate of both
+    device: str = 'cpu',
+    half: bool = True,    # compute in bfloat16; weights and losses stay in fp32
+    every: int = 500,     # steps between checkpoints
+    workers: int = 0,     # processes that compose images
 ) -> AutoencoderKL:       # the same encoder, another decoder
-    "Train the decoder and the convolution before it, with `decoder_loss`."
-    for part in (vae.encoder, vae.quant_conv): part.requires_grad_(False)
-    train_vae(vae, comps, path, steps, loss_of=decoder_loss, **options)
-    return vae.requires_grad_(True)
+    "Train the decoder on disturbed latents, against a discriminator that is trained beside it."
+    vae, discriminator, path, first = vae.to(device).train(), Discriminator().to(device), Path(path), 0
+    weights = [*vae.post_quant_conv.parameters(), *vae.decoder.parameters()]
+    opt = torch.optim.AdamW(weights, rate, betas=(0.5, 0.99), weight_decay=1e-4)
+    opt_d = torch.optim.AdamW(discriminator.parameters(), rate, betas=(0.5, 0.99))
+    saved = dict(vae=vae, discriminator=discriminator, opt=opt, opt_d=opt_d)
+    if path.exists():
+        ck = torch.load(path, map_location=device)
+        for name, part in saved.items(): part.load_state_dict(ck[name])
+        first = ck['step']
+
+    def update(loss, opt):
+        params = opt.param_groups[0]['params']
+        opt.param_groups[0]['lr'] = learning_rate(step, steps, rate)
+        opt.zero_grad()
+        loss.backward(inputs=params)
+        torch.nn.utils.clip_grad_norm_(params, 1.)
+        opt.step()
+
+    test = Compositions(comps.nouns, comps.px, seed=999, every=comps.flip)
+    autocast = torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half)
+    batches = iter(image_batches(comps, first * batch, (steps - first) * batch, batch, workers))
+    bar = tqdm(range(first, steps), initial=first, total=steps, mininterval=5)
+    for step in bar:
+        x, factor = next(batches)[0].to(device), vae.config.scaling_factor
+        with autocast:
+            with torch.no_grad(): z = vae.encode(x).latent_dist.sample() * factor
+            y = vae.decode(disturb(z) / factor).sample.float()
+            d_loss = discriminator_loss(discriminator, y, x)
+        update(d_loss, opt_d)
+        with autocast: loss = decoder_loss(y, x, discriminator, vae.decoder.conv_out.weight)
+        update(loss, opt)
+        if (step + 1) % every == 0 or step + 1 == steps:
+            save_checkpoint(path, step=step + 1, **{name: part.state_dict() for name, part in saved.items()})
+            bar.set_postfix(psnr=f'{psnr(vae, test, 64, device)[1]:.2f}')
+    return vae.eval()
