@@ -183,11 +183,11 @@ def normalize_latents(
 
 # %% ../../nbs/91_mini_vae.ipynb #ba194b73
 def disturb(
-    z: torch.Tensor,      # latents of one standard deviation, [B, 4, h, w]
+    z: torch.Tensor,      # latents of standard deviation 1, [B, 4, h, w]
     noise: float = 0.4,   # the most noise that is added, in standard deviations
     gain: float = 0.1,    # by how much the latents are enlarged at most
 ) -> torch.Tensor:        # the same shape
-    "Make latents a little wrong, each image's by another amount, as a U-Net's are."
+    "Add errors of random size to the latents of each image, like those that a U-Net makes."
     level, more = torch.rand(2, len(z), 1, 1, 1).to(z)
     return (1 + gain * more) * z + noise * level * torch.randn_like(z)
 
