@@ -233,7 +233,8 @@ def denoise_steps(
     for text in {id(text): text for text in texts[start:]}.values():  # each once
         check_batch(latents, text, unet, guided=any(s != 1 for s in scales[start:]))
     noise = step_generators(scheduler, seeds, latents)
-    x = latents.to(unet.device, torch.float32)
+    device, dtype = unet.device, unet.dtype  # looked up once: diffusers searches the whole network for them
+    x = latents.to(device, torch.float32)
     if start == 0: x = x * scheduler.init_noise_sigma
 
     def loop(x):  # a generator starts late; what is refused above is refused at once
@@ -241,8 +242,7 @@ def denoise_steps(
             t = timesteps[i]
             with torch.no_grad():  # not around the `yield`: the caller's own code keeps its gradients
                 model_input = scheduler.scale_model_input(x, t)
-                text = texts[i].to(unet.device, unet.dtype)
-                noise_pred = predict(unet, model_input, t, text, scales[i], guide)
+                noise_pred = predict(unet, model_input, t, texts[i].to(device, dtype), scales[i], guide)
                 denoised, _ = split_prediction(noise_pred, model_input, levels[i], kind)
                 x = scheduler.step(noise_pred, t, x, **noise).prev_sample
             step = Step(i, t, x, denoised, noise_pred, len(timesteps), levels[i], levels[i + 1])

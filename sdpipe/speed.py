@@ -194,7 +194,7 @@ def check_supported(
 # %% ../nbs/20_speed.ipynb #fba66c54
 def fast_unet(
     unet,                               # from `load_unet`; it stays as it is, and can be used beside
-    channels_last: bool | None = None,  # store channels side by side? on CUDA, if compiled, if not given
+    channels_last: bool | None = None,  # store channels side by side? if not given: yes, on CUDA only if compiled
     fuse: bool = True,                  # compute queries, keys and values in one product?
     cache_text: bool = True,            # compute the prompt's keys and values once, not at every step?
     cache_time: bool = True,            # compute all time embeddings at the first step?
@@ -208,7 +208,7 @@ def fast_unet(
     cuda = unet.device.type == 'cuda'
     compile, cuda_graphs = (cuda if given is None else given for given in (compile, cuda_graphs))
     if channels_last is None:  # PyTorch's own group norms on CUDA turn everything back, the compiler's do not
-        channels_last = cuda and bool(compile)
+        channels_last = not cuda or bool(compile)
     if cuda_graphs and not cuda:
         raise ValueError(f'cuda_graphs needs a U-Net on a CUDA device, not on {str(unet.device)!r}')
     net = layout_unet(unet, channels_last, fuse)

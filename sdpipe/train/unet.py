@@ -6,7 +6,8 @@
 __all__ = ['write_tokenizer', 'sentence_vectors', 'word_vectors', 'make_text_encoder', 'random_captions', 'perturbed_words',
            'Probe', 'train_text_encoder', 'make_unet', 'stratified_timesteps', 'noise_loss', 'cache_latents',
            'cache_captions', 'write_mini', 'rename_text_weights', 'change_json', 'orthogonalize', 'Muon', 'share_out',
-           'sum_over_processes', 'make_optimizers', 'average_gradients', 'train_unet', 'prepare', 'main']
+           'sum_over_processes', 'make_optimizers', 'average_gradients', 'set_rate', 'record', 'train_unet', 'prepare',
+           'main']
 
 # %% ../../nbs/92_mini_unet.ipynb #87564d0e
 import argparse
@@ -215,20 +216,22 @@ def make_unet(
 def stratified_timesteps(
     b: int,          # how many
     n: int = 1000,   # timesteps of the noise schedule
+    device: str | torch.device = 'cpu',
 ) -> torch.Tensor:   # [b]
-    "Sample timesteps, one from each of `b` equal parts of the range, in random order."
-    return ((torch.arange(b) + torch.rand(b)) * n / b).long()[torch.randperm(b)]
+    "Sample timesteps, one from each of `b` equal parts of the range, in rising order."
+    t = (torch.arange(b, device=device) + torch.rand(b, device=device)) * n / b
+    return t.long().clamp(max=n - 1)   # rounding can reach n
 
 # %% ../../nbs/92_mini_unet.ipynb #225b0c32
 def noise_loss(
     unet: UNet2DConditionModel,
-    latents: torch.Tensor,           # [B, 4, h, w], unit variance
+    latents: torch.Tensor,           # [B, 4, h, w], unit variance, in random order
     context: torch.Tensor,           # the encoded captions, [B, 77, width]
     alphas_cumprod: torch.Tensor,    # from `noise_schedule`
     gamma: float = 5.,               # the largest signal-to-noise ratio that counts (min-SNR)
 ) -> torch.Tensor:                   # a scalar
     "Add noise to latents and give the weighted squared error of the predicted noise."
-    t = stratified_timesteps(len(latents), len(alphas_cumprod)).to(latents.device)
+    t = stratified_timesteps(len(latents), len(alphas_cumprod), latents.device)
     a, noise = alphas_cumprod[t][:, None, None, None], torch.randn_like(latents)
     predicted = unet(a.sqrt() * latents + (1 - a).sqrt() * noise, t, context).sample.float()
     snr = (alphas_cumprod / (1 - alphas_cumprod))[t]
@@ -395,8 +398,10 @@ def make_optimizers(
     ends = 'conv_in', 'conv_out'
     inner = {n: p for n, p in unet.named_parameters() if p.ndim > 1 and not n.startswith(ends)}
     rest = [p for n, p in unet.named_parameters() if n not in inner]
-    return [Muon(list(inner.values()), rate),
-            torch.optim.AdamW(rest, rate / 3, betas=(0.9, 0.99), weight_decay=0.01, fused=True)]
+    on_gpu = unet.device.type == 'cuda'   # there the rates are tensors, so that a recorded step can read them
+    rates = [torch.tensor(r, device=unet.device) if on_gpu else r for r in (rate, rate / 3)]
+    adamw = torch.optim.AdamW(rest, rates[1], betas=(0.9, 0.99), weight_decay=0.01, fused=True, capturable=on_gpu)
+    return [Muon(list(inner.values()), rates[0]), adamw]
 
 # %% ../../nbs/92_mini_unet.ipynb #0a6aff0b
 def average_gradients(
@@ -406,6 +411,34 @@ def average_gradients(
     if not dist.is_initialized(): return
     for p, total in zip(params, sum_over_processes([p.grad for p in params])):
         p.grad.copy_(total / dist.get_world_size())
+
+# %% ../../nbs/92_mini_unet.ipynb #4c341ed0
+def set_rate(
+    optimizer: torch.optim.Optimizer,
+    rate: float,
+) -> None:
+    "Set the learning rate, in place where it is a tensor."
+    group = optimizer.param_groups[0]
+    if torch.is_tensor(group['lr']): group['lr'].fill_(rate)
+    else: group['lr'] = rate
+
+# %% ../../nbs/92_mini_unet.ipynb #edfad62c
+def record(
+    step,  # function of no arguments that works on one GPU, always on the same tensors
+):         # a function that does the same with one call
+    "Record a training step as a CUDA graph."
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3): step()   # so that the optimisers' state exists, and the fastest kernels are chosen
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph): result = step()
+
+    def replay():
+        graph.replay()
+        return result
+    return replay
 
 # %% ../../nbs/92_mini_unet.ipynb #dfd746d5
 def train_unet(
@@ -421,7 +454,7 @@ def train_unet(
     device: str = 'cpu',
     half: bool = True,         # compute in bfloat16; weights and losses stay in fp32
     every: int = 250,          # steps between checkpoints
-    compiled: bool = False,    # use torch.compile? Pays off after a few thousand steps, and on a GPU at once
+    compiled: bool = False,    # use torch.compile? Pays off on a CPU after a few thousand steps
     on_save=lambda step, ema: None,  # called with the averaged U-Net at every checkpoint
 ) -> UNet2DConditionModel:     # the moving average of the weights
     "Train, resuming where the checkpoint stopped."
@@ -429,33 +462,40 @@ def train_unet(
     unet.to(device).train()
     ema, first, path = copy.deepcopy(unet).eval(), 0, Path(path)
     optimizers = make_optimizers(unet, rate)
-    peaks = [opt.defaults['lr'] for opt in optimizers]
     if path.exists():
         ck = torch.load(path, map_location=device)
         unet.load_state_dict(ck['model'])
         ema.load_state_dict(ck['ema'])
-        for opt, state in zip(optimizers, ck['optimizers']): opt.load_state_dict(state)
+        for opt, state in zip(optimizers, ck['optimizers']):   # their state, with the settings of this run
+            opt.load_state_dict(state | {'param_groups': opt.state_dict()['param_groups']})
         first = ck['step']
-    net = torch.compile(unet, dynamic=False) if compiled else unet
+    net, kind = torch.compile(unet, dynamic=False) if compiled else unet, torch.device(device).type
     alphas_cumprod, live, slow = noise_schedule().to(device), list(unet.parameters()), list(ema.parameters())
-    if torch.device(device).type == 'cuda': latents, context = latents.to(device), context.to(device)
+    if kind == 'cuda': latents, context = latents.to(device), context.to(device)
     empty, losses = empty.to(context), []
-    bar = tqdm(range(first, steps), initial=first, total=steps, mininterval=5, disable=rank > 0)
-    for step in bar:
-        torch.manual_seed(step * world + rank)
-        pick, variant = torch.randint(len(latents), (batch,)), torch.randint(len(context), (batch,))
-        text = torch.where((torch.rand(batch) < drop).to(context.device)[:, None, None], empty, context[variant, pick])
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+
+    def update():
+        pick, variant = (torch.randint(len(x), (batch,), device=x.device) for x in (latents, context))
+        dropped = torch.rand(batch, device=context.device) < drop
+        text = torch.where(dropped[:, None, None], empty, context[variant, pick])
+        with torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False):
             loss = noise_loss(net, latents[pick].float().to(device), text.float().to(device), alphas_cumprod)
         unet.zero_grad()
         loss.backward()
         average_gradients(live)
         torch.nn.utils.clip_grad_norm_(live, 1.)
-        for opt, peak in zip(optimizers, peaks):
-            opt.param_groups[0]['lr'] = learning_rate(step, steps, peak, warmup=100)
-            opt.step()
+        for opt in optimizers: opt.step()
+        return loss.detach()
+
+    for opt in optimizers: set_rate(opt, 0.)   # recording takes steps of its own: they change no weight
+    run = record(update) if kind == 'cuda' and world == 1 and first < steps else update
+    bar = tqdm(range(first, steps), initial=first, total=steps, mininterval=5, disable=rank > 0)
+    for step in bar:
+        torch.manual_seed(step * world + rank)
+        for opt, peak in zip(optimizers, (rate, rate / 3)):
+            set_rate(opt, learning_rate(step, steps, peak, warmup=100))
+        losses.append(run().clone())
         with torch.no_grad(): torch._foreach_lerp_(slow, live, 1 - min(0.999, (step + 1) / (step + 10)))
-        losses.append(loss.detach())
         if rank == 0 and ((step + 1) % every == 0 or step + 1 == steps):
             bar.set_postfix(loss=f'{torch.stack(losses).mean().item():.4f}')
             losses = []
@@ -539,11 +579,13 @@ def main(
     if not dist.is_initialized() or dist.get_rank() == 0: write = prepare(args)
     if dist.is_initialized(): dist.barrier()
     torch.manual_seed(0)
-    if args.more: unet = UNet2DConditionModel.from_pretrained(args.start/'unet', torch_dtype=torch.float32)
+    stages = (('cache.pt', 'unet.pt', args.unet_steps), ('chosen.pt', 'unet-chosen.pt', args.chosen_steps))
+    if args.more or not any(steps for _, _, steps in stages):
+        unet = UNet2DConditionModel.from_pretrained(args.start/'unet', torch_dtype=torch.float32)
     else: unet = make_unet(args.size // 8)
-    for cached, checkpoint, steps in (('cache.pt', 'unet.pt', args.unet_steps),
-                                      ('chosen.pt', 'unet-chosen.pt', args.chosen_steps)):
+    for cached, checkpoint, steps in stages:
         if not steps: continue
         cache = torch.load(args.work/cached, mmap=True)
         unet = train_unet(unet, cache['latents'], cache['context'], cache['empty'], args.work/checkpoint,
                           steps, args.batch, args.rate, device=args.device, compiled=args.compile, on_save=write)
+    write(0, unet)
