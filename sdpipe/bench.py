@@ -43,6 +43,7 @@ PEAKS = {  # TFLOP/s of dense fp16 products with sums in fp32, from NVIDIA's dat
     'A100': 312,
     'L40S': 362,
     'L4': 121,
+    'V100 PCIE': 112,
     'V100': 125,
     'T4': 65,
     'RTX 4090': 165,
@@ -51,10 +52,10 @@ PEAKS = {  # TFLOP/s of dense fp16 products with sums in fp32, from NVIDIA's dat
 
 def datasheet_peak(
     name: str,  # of a card, as torch gives it
-) -> float | None:  # FLOP a second; none for a card that is not in `PEAKS`
+) -> float | None:  # FLOP per second; `None` for a card that is not in `PEAKS`
     "Look a card's fp16 peak up."
     words = set(name.replace('-', ' ').split())
-    if words & {'Laptop', 'Ti', 'SUPER', 'MIG'}:  # another card than its namesake, or a piece of it
+    if words & {'Laptop', 'D', 'Ti', 'SUPER', 'MIG'}:  # another card than its namesake, or a piece of it
         return None
     for card, tflops in PEAKS.items():
         if set(card.split()) <= words: return tflops * 1e12
@@ -62,10 +63,10 @@ def datasheet_peak(
 
 # %% ../nbs/21_bench.ipynb #36e6064c
 def matmul_rate(
-    device='cpu',         # where
+    device='cpu',         # where it is measured
     dtype=torch.float32,  # in which precision
     n: int | None = None, # rows and columns; 8192 on CUDA, 1024 elsewhere if not given
-) -> float:               # FLOP a second, the best of ten
+) -> float:               # FLOP per second, the best of ten
     "Measure how fast this machine multiplies two large matrices."
     n = n or (8192 if torch.device(device).type == 'cuda' else 1024)
     a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
@@ -82,15 +83,12 @@ def batch_work(
     encoder, vae, unet = (copy.deepcopy(net).to('meta') for net in parts[1:4])
     empty = partial(torch.empty, dtype=parts.unet.dtype, device='meta')
     size = config.sample_size if isinstance(config.sample_size, (list, tuple)) else [config.sample_size] * 2
-    latents, text = empty(1, config.in_channels, *size), empty(
-        1, parts.tokenizer.model_max_length, config.cross_attention_dim
-    )
+    latents = empty(1, config.in_channels, *size)
+    text = empty(1, parts.tokenizer.model_max_length, config.cross_attention_dim)
     ids = torch.zeros(text.shape[:2], dtype=torch.long, device='meta')
-    calls = (
-        (2, lambda: encoder(ids)),
-        (2 * steps, lambda: unet(latents, empty(()), encoder_hidden_states=text)),
-        (1, lambda: vae.decode(latents)),
-    )
+    calls = ((2, lambda: encoder(ids)),
+             (2 * steps, lambda: unet(latents, empty(()), encoder_hidden_states=text)),
+             (1, lambda: vae.decode(latents)))
     return batch * sum(times * sum(count_flops(call).values()) for times, call in calls)
 
 # %% ../nbs/21_bench.ipynb #e06aadca
@@ -101,16 +99,9 @@ def diffusers_pipeline(
 ):  # a `StableDiffusionPipeline`
     "Give our parts to diffusers' own pipeline."
     from diffusers import StableDiffusionPipeline
-    pipe = StableDiffusionPipeline(
-        parts.vae,
-        parts.text_encoder,
-        parts.tokenizer,
-        parts.unet,
-        make_scheduler(scheduler, library='diffusers'),
-        None,
-        None,
-        requires_safety_checker=False,
-    )
+    tokenizer, text_encoder, vae, own, _ = parts
+    theirs = make_scheduler(scheduler, library='diffusers')
+    pipe = StableDiffusionPipeline(vae, text_encoder, tokenizer, own, theirs, None, None, requires_safety_checker=False)
     pipe.set_progress_bar_config(disable=True)
     if unet is not None: pipe.unet = unet
     return pipe
@@ -118,7 +109,7 @@ def diffusers_pipeline(
 # %% ../nbs/21_bench.ipynb #b9a8e1e9
 def alternatives(
     parts: Parts,  # from `load_parts` or `sd_parts`
-    compile: bool = True,  # let those run that `torch.compile` must prepare?
+    compile: bool = True,  # include those that need `torch.compile`?
 ) -> dict:  # functions of prompts, latents and steps, by name
     "Set up what is to be compared."
     def theirs(unet):
@@ -130,18 +121,12 @@ def alternatives(
         own = parts._replace(unet=unet, scheduler=make_scheduler('euler'))
         return lambda prompts, latents, steps: text_to_image(prompts, own, steps=steps, latents=latents, progress=False)
     cuda = parts.unet.device.type == 'cuda'
-    runs = {
-        'diffusers': theirs(None),
-        'sdpipe': ours(parts.unet),
-        'sdpipe fast' if compile else 'sdpipe fast, not compiled': ours(fast_unet(parts.unet, compile=compile)),
-    }
+    fast = 'sdpipe fast' if compile else 'sdpipe fast, not compiled'
+    runs = {'diffusers': theirs(None), 'sdpipe': ours(parts.unet), fast: ours(fast_unet(parts.unet, compile=compile))}
     if compile:
         laid_out = copy.deepcopy(parts.unet).to(memory_format=torch.channels_last)
-        runs['diffusers compiled'] = theirs(
-            torch.compile(
-                laid_out, fullgraph=True, dynamic=False, **dict(mode='reduce-overhead') if cuda else {}
-            )
-        )
+        options = dict(mode='reduce-overhead') if cuda else {}
+        runs['diffusers compiled'] = theirs(torch.compile(laid_out, fullgraph=True, dynamic=False, **options))
     return runs
 
 # %% ../nbs/21_bench.ipynb #c7cbcf77
@@ -151,7 +136,7 @@ def time_alternatives(
     batch: int,          # how many images at once
     steps: int,          # how many guided steps
     repeats: int = 3,    # how often each is timed
-    say=lambda what: None,  # told what goes on
+    say=lambda what: None,  # takes progress messages
 ) -> list[dict]:         # one row for each alternative
     "Time all alternatives with one setting, in turns."
     device, prompts = parts.unet.device, ['An image of a big truck'] * batch
@@ -162,30 +147,19 @@ def time_alternatives(
     took = time_calls({name: partial(run, prompts, latents, steps) for name, run in runs.items()}, repeats, 1, device)
     for name, run in runs.items():
         seconds = median(took[name])
-        rows.append(
-            dict(
-                name=name,
-                batch=batch,
-                steps=steps,
-                seconds=took[name],
-                seconds_per_image=seconds / batch,
-                images_per_second=batch / seconds,
-                flops=work / seconds,
-                to_diffusers=median(took['diffusers']) / seconds if 'diffusers' in took else None,
-                peak_memory=(
-                    None
-                    if device.type == 'cuda' and ('fast' in name or 'compiled' in name)
-                    else peak_memory(partial(run, prompts, latents, 2), device)
-                ),
-            )
-        )
+        graphs = device.type == 'cuda' and ('fast' in name or 'compiled' in name)  # these keep memory from recording
+        rows.append(dict(
+            name=name, batch=batch, steps=steps, seconds=took[name], seconds_per_image=seconds / batch,
+            images_per_second=batch / seconds, flops=work / seconds,
+            to_diffusers=median(took['diffusers']) / seconds if 'diffusers' in took else None,
+            peak_memory=None if graphs else peak_memory(partial(run, prompts, latents, 2), device)))
     return rows
 
 # %% ../nbs/21_bench.ipynb #fcfc2074
 def runs_here(
     name: str,  # of an alternative
-    call,       # lets it draw
-    say,        # told if it cannot
+    call,       # generates an image
+    say,        # takes the message if it cannot
 ) -> bool:
     "Warm an alternative up, and leave it out if this machine lacks the compiler or the memory for it."
     try: call()
@@ -201,75 +175,46 @@ def format_rows(
     peak: float | None = None,  # from `datasheet_peak`
 ) -> str:
     "Lay rows out as a table."
-    titles = [
-        'alternative',
-        'batch',
-        'steps',
-        's/image',
-        'images/s',
-        'of datasheet',
-        'of matmul',
-        'memory',
-        'x diffusers',
-    ]
-    lines = [
-        [
-            r['name'],
-            r['batch'],
-            r['steps'],
-            f'{r["seconds_per_image"]:.3f}',
-            f'{r["images_per_second"]:.2f}',
-            f'{r["flops"] / peak:.1%}' if peak else '-',
-            f'{r["flops"] / matmul:.1%}',
-            f'{r["peak_memory"] / 1e6:.0f} MB' if r['peak_memory'] is not None else '-',
-            f'{r["to_diffusers"]:.2f}' if r['to_diffusers'] else '-',
-        ]
-        for r in rows
-    ]
-    width = [max(len(str(line[k])) for line in [titles, *lines]) for k in range(len(titles))]
-    return '\n'.join(
-        '  '.join(
-            str(cell).ljust(w) if k == 0 else str(cell).rjust(w) for k, (cell, w) in enumerate(zip(line, width))
-        ).rstrip()
-        for line in [titles, *lines]
-    )
+    columns = {
+        'alternative': lambda r: r['name'],
+        'batch': lambda r: r['batch'],
+        'steps': lambda r: r['steps'],
+        's/image': lambda r: f'{r["seconds_per_image"]:.3f}',
+        'images/s': lambda r: f'{r["images_per_second"]:.2f}',
+        'of datasheet': lambda r: f'{r["flops"] / peak:.1%}' if peak else '-',
+        'of matmul': lambda r: f'{r["flops"] / matmul:.1%}',
+        'memory': lambda r: f'{r["peak_memory"] / 1e6:.0f} MB' if r['peak_memory'] is not None else '-',
+        'x diffusers': lambda r: f'{r["to_diffusers"]:.2f}' if r['to_diffusers'] else '-',
+    }
+    table = [list(columns), *([str(cell(r)) for cell in columns.values()] for r in rows)]
+    widths = [max(map(len, column)) for column in zip(*table)]
+    return '\n'.join('  '.join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]).rstrip()
+                     for first, *others in table)
 
 # %% ../nbs/21_bench.ipynb #f520c87f
 def half_errors(
     parts: Parts,       # in half precision
     steps: int = 50,    # how many
     batch: int = 4,     # how many images
-    say=lambda what: None,  # told what goes on
+    say=lambda what: None,  # takes progress messages
 ) -> dict[str, list[float]]:  # for each image, the relative distance of its final latents from those in fp32
-    "Hold fp16 against fp32, in our loop and in diffusers' pipeline."
+    "Compare fp16 with fp32, in our loop and in diffusers' pipeline."
     say('fp16 against fp32')
-    single = parts._replace(unet=torch.nn.Module.to(copy.deepcopy(parts.unet), torch.float32))
     latents = init_latents(list(range(batch)), parts.unet, parts.vae).to(parts.unet.dtype).float()
     text = embed_prompts(['An image of a big truck'] * batch, parts.tokenizer, parts.text_encoder)
-    true = denoise(latents, text, single.unet, make_scheduler('euler'), steps, progress=False)
-    ends = {
-        'sdpipe': denoise(latents, text, parts.unet, make_scheduler('euler'), steps, progress=False),
-        'sdpipe fast': denoise(
-            latents, text, fast_unet(parts.unet, compile=False), make_scheduler('euler'), steps, progress=False
-        ),
-        'diffusers': (
-            diffusers_pipeline(parts)(
-                prompt_embeds=text[batch:],
-                negative_prompt_embeds=text[:batch],
-                latents=latents.to(parts.unet.dtype),
-                num_inference_steps=steps,
-                guidance_scale=own_scale(parts.unet),
-                output_type='latent',
-            ).images
-        ),
-    }
+    def end(unet): return denoise(latents, text, unet, make_scheduler('euler'), steps, progress=False)
+    theirs = diffusers_pipeline(parts)(
+        prompt_embeds=text[batch:], negative_prompt_embeds=text[:batch], latents=latents.to(parts.unet.dtype),
+        num_inference_steps=steps, guidance_scale=own_scale(parts.unet), output_type='latent').images
+    true = end(copy.deepcopy(parts.unet).float())
+    ends = {'sdpipe': end(parts.unet), 'sdpipe fast': end(fast_unet(parts.unet, compile=False)), 'diffusers': theirs}
     return {name: [((e.float() - t).norm() / t.norm()).item() for e, t in zip(end, true)] for name, end in ends.items()}
 
 # %% ../nbs/21_bench.ipynb #bac61924
 def error_range(
     errors: list[float],  # one for each image
 ) -> str:
-    "Tell the median of errors, and between what they lie."
+    "Format the median and the range of errors."
     return f'{median(errors):.2%} ({min(errors):.2%} to {max(errors):.2%})'
 
 # %% ../nbs/21_bench.ipynb #162e3398
@@ -278,20 +223,16 @@ def compare_samplers(
     compile: bool = True,  # may `torch.compile` be used?
     repeats: int = 3,  # how often each is timed
     batch: int = 4,    # how many images at once
-    say=lambda what: None,  # told what goes on
+    say=lambda what: None,  # takes progress messages
 ) -> list[dict]:       # two rows as of `time_alternatives`
-    "Time 70 steps of LMS as they are against 25 of UniPC with `fast_unet`."
-    fast = parts._replace(
-        unet=fast_unet(parts.unet, compile=compile), scheduler=make_scheduler('unipc', spacing='karras')
-    )
+    "Time 70 steps of LMS with the plain U-Net and 25 of UniPC with `fast_unet`."
+    def run(own):
+        return lambda prompts, latents, steps: text_to_image(prompts, own, steps=steps, latents=latents, progress=False)
     slow = parts._replace(scheduler=make_scheduler('lms'))
-    run = lambda own: lambda prompts, latents, steps: text_to_image(
-        prompts, own, steps=steps, latents=latents, progress=False
-    )
-    return [
-        *time_alternatives(parts, {'LMS': run(slow)}, batch, 70, repeats, say),
-        *time_alternatives(parts, {'UniPC, fast': run(fast)}, batch, 25, repeats, say),
-    ]
+    fast = parts._replace(unet=fast_unet(parts.unet, compile=compile),
+                          scheduler=make_scheduler('unipc', spacing='karras'))
+    return [*time_alternatives(parts, {'LMS': run(slow)}, batch, 70, repeats, say),
+            *time_alternatives(parts, {'UniPC, fast': run(fast)}, batch, 25, repeats, say)]
 
 # %% ../nbs/21_bench.ipynb #4a2180c1
 def describe_machine(
@@ -300,44 +241,27 @@ def describe_machine(
     "Describe what ran: device, driver and versions."
     device = torch.device(device)
     info = Path('/proc/cpuinfo')
-    named = (
-        [line.split(':')[1].strip() for line in info.read_text().splitlines() if line.startswith('model name')]
-        if info.exists()
-        else []
-    )
+    lines = info.read_text().splitlines() if info.exists() else []
+    named = [line.split(':')[1].strip() for line in lines if line.startswith('model name')]
     about = dict(device=(named or [platform.processor() or platform.machine()])[0], threads=torch.get_num_threads())
     if device.type == 'cuda':
         about = dict(device=torch.cuda.get_device_name(device))
         if shutil.which('nvidia-smi'):
-            about['driver'] = subprocess.run(
-                ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader'],
-                capture_output=True,
-                text=True,
-            ).stdout.split('\n')[0]
-    return (
-        about
-        | {name: version(name) for name in ('torch', 'diffusers', 'transformers')}
-        | dict(python=platform.python_version())
-    )
+            query = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
+            about['driver'] = subprocess.run(query, capture_output=True, text=True).stdout.split('\n')[0]
+    versions = {name: version(name) for name in ('torch', 'diffusers', 'transformers')}
+    return about | versions | dict(python=platform.python_version())
 
 # %% ../nbs/21_bench.ipynb #bfd6955a
 def bench_parser() -> Parser:
     "Describe the command line."
     p = Parser('sdpipe-bench', description='Measure how fast images are made here, by diffusers and by sdpipe.')
     p.add_argument('--model', default='mini', help='as for sdpipe (default: mini)')
-    p.add_argument(
-        '--random-weights',
-        action='store_true',
-        help='Stable Diffusion v1 in full size with random weights instead: all of its work, no download',
-    )
-    p.add_argument('--batches', type=int, nargs='+', help='images at once (default: 1 4 8 16)', default=[1, 4, 8, 16])
-    p.add_argument(
-        '--steps',
-        type=int,
-        nargs='+',
-        help='guided steps (default: 50 70); 70 also brings LMS and UniPC',
-        default=[50, 70],
-    )
+    p.add_argument('--random-weights', action='store_true',
+                   help='Stable Diffusion v1 in full size with random weights instead: all of its work, no download')
+    p.add_argument('--batches', type=int, nargs='+', default=[1, 4, 8, 16], help='images at once (default: 1 4 8 16)')
+    p.add_argument('--steps', type=int, nargs='+', default=[50, 70],
+                   help='guided steps (default: 50 70); 70 also brings LMS and UniPC')
     p.add_argument('--repeats', type=int, default=3, help='how often each is timed (default: 3)')
     p.add_argument('--device', help='cuda, mps or cpu (default: the fastest there is)')
     p.add_argument('--dtype', help='float16 or float32 (default: float16 on cuda, float32 elsewhere)')
@@ -348,7 +272,7 @@ def bench_parser() -> Parser:
 # %% ../nbs/21_bench.ipynb #c1991a88
 def run_bench(
     args: argparse.Namespace,  # the words of the command line, parsed
-    say=lambda what: None,     # told what goes on
+    say=lambda what: None,     # takes progress messages
 ) -> dict:                     # machine, rates, rows and errors
     "Measure everything asked for."
     for n in [*args.batches, args.repeats]:
@@ -359,11 +283,8 @@ def run_bench(
         raise OSError(f'there is no folder {str(Path(args.json).parent)!r} to write to')
     if args.json and Path(args.json).is_dir():
         raise OSError(f'{args.json!r} is a folder: name a file')
-    parts = (
-        sd_parts(args.device, args.dtype)
-        if args.random_weights
-        else load_parts(args.model, args.device, args.dtype)
-    )
+    load = sd_parts if args.random_weights else partial(load_parts, args.model)
+    parts = load(args.device, args.dtype)
     device, dtype = parts.unet.device, parts.unet.dtype
     about = describe_machine(device)
     result = dict(
@@ -375,16 +296,10 @@ def run_bench(
         datasheet=datasheet_peak(about['device']) if dtype == torch.float16 else None,
     )
     runs = alternatives(parts, not args.no_compile)
-    result['rows'] = [
-        row
-        for batch in args.batches
-        for steps in args.steps
-        for row in time_alternatives(parts, runs, batch, steps, args.repeats, say)
-    ]
+    result['rows'] = [row for batch in args.batches for steps in args.steps
+                      for row in time_alternatives(parts, runs, batch, steps, args.repeats, say)]
     if 70 in args.steps:
-        result['rows'] += compare_samplers(
-            parts, not args.no_compile, args.repeats, min(4, max(args.batches)), say
-        )
+        result['rows'] += compare_samplers(parts, not args.no_compile, args.repeats, min(4, max(args.batches)), say)
     result['half_errors'] = half_errors(parts, min(args.steps), 4, say) if dtype == torch.float16 else None
     return result
 
@@ -395,7 +310,7 @@ def bench_main(
     "Run the command `sdpipe-bench`."
     from transformers.utils import logging as hub_logging
     args = bench_parser().parse_args(argv)
-    hub_logging.set_verbosity_error()  # what transformers would prefer is not the user's to mend
+    hub_logging.set_verbosity_error()  # its advice is not for users of this command
     say = lambda what: print(f'sdpipe-bench: {" ".join(str(what).split())}', file=sys.stderr)
     try:
         with warnings.catch_warnings():
@@ -408,10 +323,8 @@ def bench_main(
     print(f'{result["model"]}, {result["dtype"]}; a large matrix product: {result["matmul"] / 1e12:.3g} TFLOP/s')
     print(format_rows(result['rows'], result['matmul'], result['datasheet']))
     if result['half_errors']:
-        print(
-            'fp16 against fp32:',
-            ', '.join(f'{name} {error_range(errors)}' for name, errors in result['half_errors'].items()),
-        )
+        errors = ', '.join(f'{name} {error_range(errors)}' for name, errors in result['half_errors'].items())
+        print('fp16 against fp32:', errors)
     if args.json:
         Path(args.json).write_text(json.dumps(result, indent=1) + '\n', encoding='utf-8')
     return 0

@@ -90,7 +90,7 @@ class GraphedCall:
 
 # %% ../nbs/20_speed.ipynb #f9c293fb
 class FastUNet:
-    "A U-Net that gives the same predictions sooner; made by `fast_unet`"
+    "A U-Net that gives the same predictions faster; made by `fast_unet`"
     def __init__(self, unet, net, cache_text, cache_time, forward, cuda_graphs):
         self.config, self.dtype, self.device, self.net = unet.config, unet.dtype, unet.device, net
         kernel = next(p for p in net.parameters() if p.ndim == 4)
@@ -193,7 +193,7 @@ def check_supported(
 
 # %% ../nbs/20_speed.ipynb #fba66c54
 def fast_unet(
-    unet,                               # from `load_unet`; it stays as it is, and can be used beside
+    unet,                               # from `load_unet`; it is not changed
     channels_last: bool | None = None,  # store channels side by side? if not given: yes, on CUDA only if compiled
     fuse: bool = True,                  # compute queries, keys and values in one product?
     cache_text: bool = True,            # compute the prompt's keys and values once, not at every step?
@@ -201,13 +201,13 @@ def fast_unet(
     compile: bool | dict | None = None, # use `torch.compile`, with these options? on CUDA if not given
     cuda_graphs: bool | None = None,    # record and replay? on CUDA if not given
 ) -> FastUNet:
-    "Wrap a U-Net so that it predicts the same sooner; `ValueError` for a U-Net that is built in another way."
+    "Wrap a U-Net to give the same predictions faster; `ValueError` if it is built in another way."
     from diffusers import UNet2DConditionModel
     if not isinstance(unet, UNet2DConditionModel):
         raise ValueError(f'unet must come from load_unet, not {type(unet).__name__}')
     cuda = unet.device.type == 'cuda'
     compile, cuda_graphs = (cuda if given is None else given for given in (compile, cuda_graphs))
-    if channels_last is None:  # PyTorch's own group norms on CUDA turn everything back, the compiler's do not
+    if channels_last is None:  # on CUDA, PyTorch's group norms undo this layout; compiled ones do not
         channels_last = not cuda or bool(compile)
     if cuda_graphs and not cuda:
         raise ValueError(f'cuda_graphs needs a U-Net on a CUDA device, not on {str(unet.device)!r}')

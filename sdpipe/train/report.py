@@ -56,7 +56,7 @@ class Classifier(nn.Module):
 def contact_sheet(
     x: torch.Tensor,   # [N, 3, px, px] in [-1, 1]
     columns: int = 16,
-    zoom: int = 1,     # pixels a pixel
+    zoom: int = 1,     # output pixels per pixel, along each side
 ) -> Image.Image:
     "Lay images out in rows."
     x = F.pad(x.clamp(-1, 1), (1,) * 4, value=1)   # a white frame
@@ -171,8 +171,8 @@ def name_subjects(
 @torch.no_grad()
 def generate(
     pipe: StableDiffusionPipeline,
-    prompts: list,              # one a image
-    seeds: list,                # one a image
+    prompts: list,              # one per image
+    seeds: list,                # one per image
     steps: int = 50,
     guidance: float = 7.5,
     batch: int = 50,

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['write_tokenizer', 'sentence_vectors', 'word_vectors', 'make_text_encoder', 'random_captions', 'perturbed_words',
            'Probe', 'train_text_encoder', 'make_unet', 'stratified_timesteps', 'noise_loss', 'cache_latents',
-           'cache_captions', 'write_mini', 'rename_text_weights', 'change_json', 'orthogonalize', 'Muon', 'share_out',
-           'sum_over_processes', 'make_optimizers', 'average_gradients', 'set_rate', 'record', 'train_unet', 'prepare',
-           'main']
+           'cache_captions', 'orthogonalize', 'Muon', 'share_out', 'sum_over_processes', 'make_optimizers',
+           'average_gradients', 'set_rate', 'record', 'train_unet', 'write_mini', 'rename_text_weights', 'change_json',
+           'prepare', 'main']
 
 # %% ../../nbs/92_mini_unet.ipynb #87564d0e
 import argparse
@@ -269,58 +269,6 @@ def cache_captions(
         out.append(encoder(ids.to(encoder.device)).last_hidden_state.half().cpu())
     return torch.cat(out)
 
-# %% ../../nbs/92_mini_unet.ipynb #b1638567
-def write_mini(
-    out: Path,                    # folder to make; replaced if it exists
-    tokenizer: Path,              # folder from `write_tokenizer`
-    encoder: CLIPTextModel,
-    vae: AutoencoderKL,
-    unet: UNet2DConditionModel,
-    guidance: float = 3.0,        # the guidance scale to recommend
-) -> None:
-    "Write the five components in diffusers' layout, in fp16, with Stable Diffusion v1's own scheduler."
-    out, new = Path(out), Path(f'{out}.part')
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.copytree(tokenizer, new/'tokenizer')
-    for name, net in dict(text_encoder=encoder, vae=vae, unet=unet).items():
-        copy.deepcopy(net).cpu().half().save_pretrained(new/name)
-    rename_text_weights(new/'text_encoder')
-    PNDMScheduler(
-        beta_schedule='scaled_linear', beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
-        skip_prk_steps=True, steps_offset=1, set_alpha_to_one=False).save_pretrained(new/'scheduler')
-    change_json(new/'scheduler/scheduler_config.json', clip_sample=False)
-    for net in ('vae', 'unet'): change_json(new/net/'config.json')
-    classes = dict(scheduler=['diffusers', 'PNDMScheduler'], text_encoder=['transformers', 'CLIPTextModel'],
-                   tokenizer=['transformers', 'CLIPTokenizer'], unet=['diffusers', 'UNet2DConditionModel'],
-                   vae=['diffusers', 'AutoencoderKL'])
-    absent = dict.fromkeys(('feature_extractor', 'image_encoder', 'safety_checker'), [None, None])
-    index = dict(_class_name='StableDiffusionPipeline', _diffusers_version='0.42.1', requires_safety_checker=False)
-    (new/'generation_config.json').write_text(json.dumps({'guidance_scale': guidance}, indent=2) + '\n')
-    (new/'model_index.json').write_text(json.dumps(index | absent | classes, indent=2, sort_keys=True) + '\n')
-    if out.exists(): out.replace(Path(f'{out}.old'))
-    new.replace(out)
-    shutil.rmtree(Path(f'{out}.old'), ignore_errors=True)
-
-# %% ../../nbs/92_mini_unet.ipynb #25701cde
-def rename_text_weights(
-    folder: Path,  # of the text encoder
-) -> None:
-    "Name the text encoder's weights as every release of transformers reads them, and let it load in fp32."
-    weights = folder/'model.safetensors'
-    named = {k if k.startswith('text_model.') else f'text_model.{k}': v for k, v in load_file(weights).items()}
-    save_file(named, weights, metadata={'format': 'pt'})
-    change_json(folder/'config.json', dtype='float32')
-
-# %% ../../nbs/92_mini_unet.ipynb #62426d7b
-def change_json(
-    file: Path,
-    **settings,  # to set in it
-) -> None:
-    "Change settings in a JSON file, and drop the path that it was loaded from."
-    config = json.loads(file.read_text()) | settings
-    config.pop('_name_or_path', None)
-    file.write_text(json.dumps(config, indent=2) + '\n')
-
 # %% ../../nbs/92_mini_unet.ipynb #dd364985
 def orthogonalize(
     g: torch.Tensor,     # gradients of matrices, [..., m, n]
@@ -503,6 +451,58 @@ def train_unet(
                             optimizers=[opt.state_dict() for opt in optimizers])
             on_save(step + 1, ema)
     return ema
+
+# %% ../../nbs/92_mini_unet.ipynb #b1638567
+def write_mini(
+    out: Path,                    # folder to make; replaced if it exists
+    tokenizer: Path,              # folder from `write_tokenizer`
+    encoder: CLIPTextModel,
+    vae: AutoencoderKL,
+    unet: UNet2DConditionModel,
+    guidance: float = 3.0,        # the guidance scale to recommend
+) -> None:
+    "Write the five components in diffusers' layout, in fp16, with Stable Diffusion v1's own scheduler."
+    out, new = Path(out), Path(f'{out}.part')
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(tokenizer, new/'tokenizer')
+    for name, net in dict(text_encoder=encoder, vae=vae, unet=unet).items():
+        copy.deepcopy(net).cpu().half().save_pretrained(new/name)
+    rename_text_weights(new/'text_encoder')
+    PNDMScheduler(
+        beta_schedule='scaled_linear', beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
+        skip_prk_steps=True, steps_offset=1, set_alpha_to_one=False).save_pretrained(new/'scheduler')
+    change_json(new/'scheduler/scheduler_config.json', clip_sample=False)
+    for net in ('vae', 'unet'): change_json(new/net/'config.json')
+    classes = dict(scheduler=['diffusers', 'PNDMScheduler'], text_encoder=['transformers', 'CLIPTextModel'],
+                   tokenizer=['transformers', 'CLIPTokenizer'], unet=['diffusers', 'UNet2DConditionModel'],
+                   vae=['diffusers', 'AutoencoderKL'])
+    absent = dict.fromkeys(('feature_extractor', 'image_encoder', 'safety_checker'), [None, None])
+    index = dict(_class_name='StableDiffusionPipeline', _diffusers_version='0.42.1', requires_safety_checker=False)
+    (new/'generation_config.json').write_text(json.dumps({'guidance_scale': guidance}, indent=2) + '\n')
+    (new/'model_index.json').write_text(json.dumps(index | absent | classes, indent=2, sort_keys=True) + '\n')
+    if out.exists(): out.replace(Path(f'{out}.old'))
+    new.replace(out)
+    shutil.rmtree(Path(f'{out}.old'), ignore_errors=True)
+
+# %% ../../nbs/92_mini_unet.ipynb #25701cde
+def rename_text_weights(
+    folder: Path,  # of the text encoder
+) -> None:
+    "Name the text encoder's weights as every release of transformers reads them, and let it load in fp32."
+    weights = folder/'model.safetensors'
+    named = {k if k.startswith('text_model.') else f'text_model.{k}': v for k, v in load_file(weights).items()}
+    save_file(named, weights, metadata={'format': 'pt'})
+    change_json(folder/'config.json', dtype='float32')
+
+# %% ../../nbs/92_mini_unet.ipynb #62426d7b
+def change_json(
+    file: Path,
+    **settings,  # to set in it
+) -> None:
+    "Change settings in a JSON file, and drop the path that it was loaded from."
+    config = json.loads(file.read_text()) | settings
+    config.pop('_name_or_path', None)
+    file.write_text(json.dumps(config, indent=2) + '\n')
 
 # %% ../../nbs/92_mini_unet.ipynb #e6465147
 def prepare(
