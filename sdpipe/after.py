@@ -25,7 +25,7 @@ def sample_flow(
     x: torch.Tensor,          # latents at `times[0]`; unit noise if that is 1
     times: Sequence[float],   # falling; sampling ends at the last one
 ) -> torch.Tensor:            # of the shape of `x`
-    "Follow a velocity with Euler's method."
+    "Integrate a velocity with Euler's method."
     if len(times) < 2 or not all(a > b for a, b in zip(times, times[1:])):
         raise ValueError(f'times must be two or more falling numbers, not {times!r}')
     for t, t_next in zip(times, times[1:]):
@@ -41,7 +41,7 @@ def unet_velocity(
     guide: Callable = cfg,         # combines the two predictions: `guide(uncond, text, scale)`
     prediction_type: str = 'epsilon',  # as for `split_prediction`
 ) -> Callable:                     # a velocity for `sample_flow`
-    "Make a velocity out of a network that was trained on noise."
+    "Turn the predictions of a diffusion network into a velocity."
     schedule = NoiseSchedule(alphas_cumprod.cpu())
     top = schedule.sigmas[-1] / (1 + schedule.sigmas[-1])
     embeddings = embeddings.to(unet.device, unet.dtype)
@@ -64,7 +64,7 @@ def shift_time(
     t,             # a time from 0 (image) to 1 (noise), or a tensor of them
     shift: float,  # what every noise level is multiplied by; 1 changes nothing
 ):                 # as `t`
-    "Multiply the noise level t / (1 - t) of a time (Esser et al. 2024)."
+    "Shift a time by multiplying its noise level t / (1 - t) (Esser et al. 2024)."
     if not is_number(shift) or not 0 < shift < float('inf'):
         raise ValueError(f'shift must be a number above 0, not {shift!r}')
     return shift * t / (1 + (shift - 1) * t)
@@ -84,7 +84,7 @@ def v_from_noise(
     model_input: torch.Tensor,  # what the network was given, of unit variance, [B, 4, h, w]
     sigma: float,               # the noise level
 ) -> torch.Tensor:              # [B, 4, h, w]
-    "Turn predicted noise into v (Salimans & Ho 2022); `split_prediction` goes back."
+    "Turn predicted noise into v (Salimans & Ho 2022); `split_prediction` converts back."
     alpha, s = 1 / (1 + sigma**2)**0.5, sigma / (1 + sigma**2)**0.5
     return (noise_pred - s * model_input) / alpha
 
@@ -113,7 +113,7 @@ def patchify(
     x: torch.Tensor,  # latents, [B, C, h, w]
     patch: int = 2,   # side of a patch; h and w are multiples of it
 ) -> torch.Tensor:    # [B, h/patch * w/patch, C * patch**2]
-    "Cut latents into patches, row by row, and write each patch as one token."
+    "Cut latents into patches, row by row, and flatten each patch into one token."
     if x.shape[-2] % patch or x.shape[-1] % patch:
         h, w = x.shape[-2:]
         raise ValueError(f'latents of {h} x {w} cannot be cut into patches of {patch} x {patch}')
@@ -135,7 +135,7 @@ class DiTBlock(nn.Module):
     def __init__(
         self,
         dim: int,    # D, numbers per token
-        heads: int,  # of the attention; they divide D
+        heads: int,  # number of attention heads, a divisor of D
     ):
         super().__init__()
         self.heads = heads

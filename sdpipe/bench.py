@@ -33,7 +33,7 @@ from .speed import fast_unet
 from .text import embed_prompts
 
 # %% ../nbs/21_bench.ipynb #a46ee205
-PEAKS = {  # TFLOP/s of dense fp16 products with sums in fp32, from NVIDIA's datasheets
+PEAKS = {  # TFLOP/s of dense fp16 matrix products, accumulated in fp32, from NVIDIA's datasheets
     'B200': 2250,
     'H200 NVL': 836,
     'H200': 989,
@@ -51,11 +51,11 @@ PEAKS = {  # TFLOP/s of dense fp16 products with sums in fp32, from NVIDIA's dat
 }
 
 def datasheet_peak(
-    name: str,  # of a card, as torch gives it
+    name: str,  # of a GPU, as torch reports it
 ) -> float | None:  # FLOP per second; `None` for a card that is not in `PEAKS`
-    "Look a card's fp16 peak up."
+    "Look up a card's fp16 peak."
     words = set(name.replace('-', ' ').split())
-    if words & {'Laptop', 'D', 'Ti', 'SUPER', 'MIG'}:  # another card than its namesake, or a piece of it
+    if words & {'Laptop', 'D', 'Ti', 'SUPER', 'MIG'}:  # not the same card as its namesake, or a slice of it
         return None
     for card, tflops in PEAKS.items():
         if set(card.split()) <= words: return tflops * 1e12
@@ -76,7 +76,7 @@ def matmul_rate(
 def batch_work(
     parts: Parts,  # from `load_parts` or `sd_parts`
     batch: int,    # how many images
-    steps: int,    # how many guided steps, one call each
+    steps: int,    # how many guided steps, two predictions each
 ) -> float:        # FLOP
     "Count the work of a batch of images."
     config = parts.unet.config
@@ -136,7 +136,7 @@ def time_alternatives(
     batch: int,          # how many images at once
     steps: int,          # how many guided steps
     repeats: int = 3,    # how often each is timed
-    say=lambda what: None,  # takes progress messages
+    say=lambda what: None,  # called with progress messages
 ) -> list[dict]:         # one row for each alternative
     "Time all alternatives with one setting, in turns."
     device, prompts = parts.unet.device, ['An image of a big truck'] * batch
@@ -147,7 +147,7 @@ def time_alternatives(
     took = time_calls({name: partial(run, prompts, latents, steps) for name, run in runs.items()}, repeats, 1, device)
     for name, run in runs.items():
         seconds = median(took[name])
-        graphs = device.type == 'cuda' and ('fast' in name or 'compiled' in name)  # these keep memory from recording
+        graphs = device.type == 'cuda' and ('fast' in name or 'compiled' in name)  # CUDA graphs keep their memory
         rows.append(dict(
             name=name, batch=batch, steps=steps, seconds=took[name], seconds_per_image=seconds / batch,
             images_per_second=batch / seconds, flops=work / seconds,
@@ -159,9 +159,9 @@ def time_alternatives(
 def runs_here(
     name: str,  # of an alternative
     call,       # generates an image
-    say,        # takes the message if it cannot
+    say,        # called with a message if it cannot
 ) -> bool:
-    "Warm an alternative up, and leave it out if this machine lacks the compiler or the memory for it."
+    "Warm up an alternative; `False` if this machine lacks the compiler or the memory for it."
     try: call()
     except RuntimeError as error:
         say(f'{name} is left out: {str(error).strip().splitlines()[0]}')
@@ -196,7 +196,7 @@ def half_errors(
     parts: Parts,       # in half precision
     steps: int = 50,    # how many
     batch: int = 4,     # how many images
-    say=lambda what: None,  # takes progress messages
+    say=lambda what: None,  # called with progress messages
 ) -> dict[str, list[float]]:  # for each image, the relative distance of its final latents from those in fp32
     "Compare fp16 with fp32, in our loop and in diffusers' pipeline."
     say('fp16 against fp32')
@@ -223,8 +223,8 @@ def compare_samplers(
     compile: bool = True,  # may `torch.compile` be used?
     repeats: int = 3,  # how often each is timed
     batch: int = 4,    # how many images at once
-    say=lambda what: None,  # takes progress messages
-) -> list[dict]:       # two rows as of `time_alternatives`
+    say=lambda what: None,  # called with progress messages
+) -> list[dict]:       # two rows, as from `time_alternatives`
     "Time 70 steps of LMS with the plain U-Net and 25 of UniPC with `fast_unet`."
     def run(own):
         return lambda prompts, latents, steps: text_to_image(prompts, own, steps=steps, latents=latents, progress=False)
@@ -271,8 +271,8 @@ def bench_parser() -> Parser:
 
 # %% ../nbs/21_bench.ipynb #c1991a88
 def run_bench(
-    args: argparse.Namespace,  # the words of the command line, parsed
-    say=lambda what: None,     # takes progress messages
+    args: argparse.Namespace,  # the parsed command line
+    say=lambda what: None,     # called with progress messages
 ) -> dict:                     # machine, rates, rows and errors
     "Measure everything asked for."
     for n in [*args.batches, args.repeats]:
@@ -305,7 +305,7 @@ def run_bench(
 
 # %% ../nbs/21_bench.ipynb #f67492c1
 def bench_main(
-    argv: list[str] | None = None,  # the words of the command line after `sdpipe-bench`
+    argv: list[str] | None = None,  # the arguments after `sdpipe-bench`
 ) -> int:                           # 0 if all was measured, 2 for bad input, 130 if interrupted
     "Run the command `sdpipe-bench`."
     from transformers.utils import logging as hub_logging

@@ -90,7 +90,7 @@ def time_calls(
     warmup: int = 1,     # how often it runs before that
     device: str | torch.device = 'cpu',  # where they run
 ) -> dict[str, list[float]]:  # seconds, `repeats` for each name, fastest first
-    "Time calls in turns, another one first in each round, so that a busy machine disturbs all of them alike."
+    "Time calls in turn, each round starting with another one, so that a busy machine disturbs all of them alike."
     names, took = list(calls), {name: [] for name in calls}
     for k in range(warmup + repeats):
         for name in names[k % len(names):] + names[:k % len(names)]:

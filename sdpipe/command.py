@@ -27,7 +27,7 @@ from .vae import FORMATS, rgb, save_image, size_pair
 
 # %% ../nbs/16_command.ipynb #6f08f384
 class Parser(argparse.ArgumentParser):
-    "A command line whose errors are one line"
+    "A command-line parser whose error messages are one line"
     def error(self, message): self.exit(2, f'{self.prog}: error: {message} ({self.prog} --help tells more)\n')
 
 # %% ../nbs/16_command.ipynb #45a2d9b1
@@ -74,7 +74,7 @@ def _slug(prompt):
 
 # %% ../nbs/16_command.ipynb #b0fdd4b9
 def _check_target(target, folder, named):
-    "Raise `OSError` or `ValueError` where no image could be written."
+    "Raise `OSError` or `ValueError` if no image can be written there."
     if not os.path.isdir(folder):
         raise OSError(f'there is no folder {str(folder)!r} to write to')
     if named and os.path.exists(target) and not target.is_file():
@@ -113,7 +113,7 @@ def output_files(
 
 # %% ../nbs/16_command.ipynb #a1c0de01
 def _options(args):
-    "Say what holds for rows that do not say."
+    "List the defaults for what a row leaves out."
     from sdpipe.prompt_files import request_options
     return request_options(
         args.model, negative=args.negative, seed=args.seed, steps=args.steps, guidance=args.guidance,
@@ -121,7 +121,7 @@ def _options(args):
 
 # %% ../nbs/16_command.ipynb #a1c0de02
 def _parts_and_run(args):
-    "Load a model, and say what all its images share."
+    "Load a model, and collect the settings that all its images share."
     from sdpipe.pipeline import load_parts
     from sdpipe.prompt_files import run_settings
     parts = load_parts(args.model, args.device, args.dtype, args.scheduler, args.spacing)
@@ -203,7 +203,7 @@ _MOST = 1000  # images of one prompt; those of the command line are generated in
 def check_count(
     n: int,    # images of each prompt
 ) -> None:
-    "Raise `ValueError` for no images, and for more than anyone can mean."
+    "Raise `ValueError` for fewer than one image, and for implausibly many."
     if not 1 <= n <= _MOST:
         raise ValueError(f'--n must be from 1 to {_MOST}, not {n}')
 
@@ -211,7 +211,7 @@ def check_count(
 def make_files(
     args: argparse.Namespace,  # the command line, parsed by `command_parser`
 ) -> list[Path]:               # the files written
-    "Check everything asked for, generate the images, write them."
+    "Check all arguments, generate the images, write them."
     check_count(args.n)
     if bool(args.words) + bool(args.file) + bool(args.again) != 1:
         raise ValueError('give either prompts, or --prompts FILE, or --again IMAGE')
@@ -255,7 +255,7 @@ def _read_images(args):
 def edit_files(
     args: argparse.Namespace,  # the command line, parsed by `edit_parser`
 ) -> list[Path]:               # the files written
-    "Check everything asked for, edit the image, write the results."
+    "Check all arguments, edit the image, write the results."
     from sdpipe.edit import image_to_image, inpaint, steps_taken
     from sdpipe.pipeline import check_request
     from sdpipe.prompt_files import list_requests, make_record, png_text
@@ -287,7 +287,7 @@ def _say(what):
 
 # %% ../nbs/16_command.ipynb #816540ad
 def _discard_output():
-    "Send what is still to be printed nowhere, or Python tries again when it ends."
+    "Discard output that is not yet written; otherwise Python tries to write it again when it exits."
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 # %% ../nbs/16_command.ipynb #2b841006
@@ -319,10 +319,10 @@ def main(
     argv = [word.encode('utf-8', 'surrogateescape').decode('utf-8', 'replace') for word in argv]  # from an ASCII locale
     editing = argv[:1] == ['edit']
     args = edit_parser().parse_args(argv[1:]) if editing else command_parser().parse_args(argv)
-    logging.getLogger('huggingface_hub').setLevel(logging.ERROR)  # its retries; what comes of them is said below
+    logging.getLogger('huggingface_hub').setLevel(logging.ERROR)  # hides its retries; their outcome is reported below
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', module='huggingface_hub|transformers|diffusers')  # not the user's to mend
+            warnings.filterwarnings('ignore', module='huggingface_hub|transformers|diffusers')  # not for users to fix
             warnings.showwarning = lambda message, *_, **__: _say(message)
             files = edit_files(args) if editing else make_files(args)
     except KeyboardInterrupt:

@@ -17,10 +17,10 @@ import sdpipe
 def show_images(
     images: list,               # PIL images
     titles: list | None = None, # one string per image
-    columns: int | None = None, # images in a row; all of them, up to 8, if not given
+    columns: int | None = None, # images per row; all of them, up to 8, if not given
     size: float = 1.8,          # width of an image, in inches
 ) -> None:
-    "Show images in a grid, every pixel as it is."
+    "Show images in a grid, without interpolating between pixels."
     import matplotlib.pyplot as plt
     if not isinstance(images, list) or not images or not all(hasattr(im, 'height') for im in images):
         raise ValueError('images must be a list of PIL images, at least one')

@@ -29,7 +29,7 @@ from .vae import (
 
 # %% ../nbs/10_edit.ipynb #7484bc6c
 def steps_taken(
-    strength: float,  # from 0, keep the image, to 1, take all steps
+    strength: float,  # from 0 (keep the image) to 1 (take all steps)
     steps: int,       # number of steps in the schedule
 ) -> int:
     "Count the steps that image to image takes at a strength, as diffusers does; `ValueError` outside 0 to 1."
@@ -42,7 +42,7 @@ def noise_shares(
     scheduler,    # from `make_scheduler`, or one of diffusers'
     steps: int,   # number of steps in the schedule
     index: int,   # a step; `steps` is the end, where there is no noise
-) -> tuple[float, float]:  # share of the clean latents, share of unit noise
+) -> tuple[float, float]:  # coefficients of the clean latents and of the unit noise
     "Read from a scheduler how clean latents and noise are mixed for `denoise_steps` to start at a step."
     scheduler = own_scheduler(scheduler, steps, 0, 'cpu')
     if index == len(scheduler.timesteps): return 1.0, 0.0
@@ -66,15 +66,15 @@ def noise_latents(
 
 # %% ../nbs/10_edit.ipynb #d5be9aa8
 def check_edit(
-    image,            # as for `image_to_image`, all of them
+    image,            # these as for `image_to_image`
     prompt,
     negative_prompt,
     steps,
     guidance_scale,
     seed,
-    vae,              # from `load_vae`: says which sizes it takes
+    vae,              # from `load_vae`; determines which image sizes are allowed
 ) -> tuple[list, list, list, list]:  # images in RGB, prompts, negative prompts and seeds, one each per result
-    "List what is asked for, image by image; `ValueError` for what no model could do."
+    "Check the arguments, and expand them to one of each per image; `ValueError` for invalid ones."
     images = list(image) if isinstance(image, (list, tuple)) else [image]
     prompts = prompt_list(prompt)
     n = max(len(images), len(prompts))
@@ -96,7 +96,7 @@ def image_to_image(
     prompt: str | Sequence[str],   # one prompt, or one for each image
     parts: Parts | None = None,    # from `load_parts`; the built-in model if not given
     negative_prompt: str | Sequence[str] = '',  # replaces the empty prompt: one, or one for each
-    strength: float = 0.8,         # share of the steps that is taken: from 0, keep the image, to 1
+    strength: float = 0.8,         # share of the steps that is taken, from 0 (keep the image) to 1
     steps: int = 50,               # number of steps in the schedule
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # None: the model's own
     seed: int | Sequence[int] = 0, # of the first image, the others count up from it; or one for each
@@ -123,7 +123,7 @@ def list_masks(
     mask,          # one for all images, or one for each; white where the image may change
     images: list,  # PIL images of one size
 ) -> list:         # PIL images of mode 'L', 0 or 255, one for each image
-    "List one mask for each image, in black and white; `ValueError` for another number or size."
+    "List one mask for each image, in black and white; `ValueError` if their number or size does not match."
     masks = list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(images)
     if len(masks) != len(images):
         raise ValueError(f'{len(masks)} masks for {len(images)} images: give one, or one for each')
@@ -139,7 +139,7 @@ def latent_mask(
     masks: list,        # from `list_masks`
     f: int,             # the VAE's downsampling factor
 ) -> torch.Tensor:      # [B, 1, H/f, W/f], True where latents are to be generated
-    "Bring masks to the size of latents: a position counts if any of its pixels does."
+    "Downsample masks to the size of the latents: a position is masked if any of its pixels is."
     pixels = torch.stack([torch.from_numpy(np.array(m)) for m in masks])[:, None]  # [B, 1, H, W], bytes
     return F.max_pool2d(pixels.float(), f) > 0
 
@@ -151,7 +151,7 @@ def step_back(
     steps: int,           # number of steps in the schedule
     index: int,           # the step
 ) -> torch.Tensor:        # [B, 4, h, w]
-    "Add the noise that a step has removed, and return to where it began: a piece of the forward process."
+    "Return to the noise level at which a step began, by adding noise: one step of the forward process."
     signal, sigma = noise_shares(scheduler, steps, index)
     signal_next, sigma_next = noise_shares(scheduler, steps, index + 1)
     keep = signal / signal_next
@@ -188,7 +188,7 @@ def inpaint_steps(
         step.latents = torch.where(mask.to(unet.device), step.latents, outside)
         return step.latents
 
-    def loop():  # what is refused above is refused at once
+    def loop():  # an inner generator, so that the errors above are raised at the call
         generators = [torch.Generator().manual_seed(s) for s in seeds]
         for step in first_pass:
             x = put_back(step)
@@ -207,7 +207,7 @@ def paste_known(
     images: list,  # what they were made from
     masks: list,   # from `list_masks`
 ) -> list:         # PIL images
-    "Put the pixels outside the mask back."
+    "Restore the original pixels outside the mask."
     return [Image.composite(new, old, mask) for new, old, mask in zip(edited, images, masks)]
 
 # %% ../nbs/10_edit.ipynb #8c82b7b9
@@ -218,7 +218,7 @@ def inpaint(
     prompt: str | Sequence[str],   # one prompt, or one for each image; it describes the whole image
     parts: Parts | None = None,    # from `load_parts`; the built-in model if not given
     negative_prompt: str | Sequence[str] = '',  # replaces the empty prompt: one, or one for each
-    strength: float = 1.0,         # below 1, what is inside the mask is where sampling starts
+    strength: float = 1.0,         # below 1, sampling starts from the masked part of the image, with noise added
     steps: int = 50,               # number of steps in the schedule
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # None: the model's own
     seed: int | Sequence[int] = 0, # of the first image, the others count up from it; or one for each
@@ -251,7 +251,7 @@ def invert(
     latents: torch.Tensor,     # clean latents of images, [B, 4, h, w]
     embeddings: torch.Tensor,  # as for `denoise_steps`: of prompts that describe the images
     unet,                      # from `load_unet`
-    scheduler,                 # its noise levels are used, one network call per step; its solver is not
+    scheduler,                 # only its noise levels are used, not its solver; one network call per step
     steps: int = 50,           # number of steps
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None = 1,  # as for `denoise_steps`
     iterations: int = 1,       # predictions per step: 1 is DDIM inversion, more are more exact

@@ -17,7 +17,7 @@ from .guided_loop import cfg, guided_prediction, noise_levels, own_scheduler
 def rescaled(
     phi: float = 0.7,   # how much of the result is rescaled, from 0 (ordinary guidance) to 1
 ) -> Callable:          # a `guide`
-    "Make a guide that keeps the standard deviation of the conditional prediction (Lin et al. 2024, section 3.4)."
+    "Make a `guide` that keeps the standard deviation of the conditional prediction (Lin et al. 2024, section 3.4)."
     def guide(uncond, text, scale):
         guided = cfg(uncond, text, scale)
         size = text.std((1, 2, 3), keepdim=True) / guided.std((1, 2, 3), keepdim=True).clamp(min=1e-8)
@@ -29,7 +29,7 @@ def projected(
     alphas_cumprod: torch.Tensor,  # of the noise schedule, [1000]
     eta: float = 0.0,              # how much of the parallel part to keep; 1 is ordinary guidance
 ) -> Callable:                     # a `predict` for `denoise_steps`
-    "Make a predict for noise prediction that damps guidance along predicted x0 (Sadat et al. 2025, algorithm 1)."
+    "Make a `predict` for noise prediction that damps guidance along predicted x0 (Sadat et al. 2025, algorithm 1)."
     def predict(unet, x, t, embeddings, scale, guide):
         both = unet(torch.cat([x] * 2).to(embeddings.dtype), t, encoder_hidden_states=embeddings).sample.float()
         a = alphas_cumprod[t.long()].to(x)
@@ -47,21 +47,21 @@ def cfgpp_scales(
     steps: int,         # as for `denoise_steps`
     strength: float,    # lambda of the paper, from 0 (unconditional) to 1
 ) -> list[float]:       # a guidance scale for each step
-    "List the guidance scales with which ordinary guidance is CFG++ (Chung et al. 2025)."
+    "List the guidance scales at which ordinary guidance equals CFG++ (Chung et al. 2025)."
     levels = [*noise_levels(own_scheduler(scheduler, steps, 0, torch.device('cpu'))), 0.0]
     return [strength * a / (a - b) for a, b in zip(levels, levels[1:])]
 
 # %% ../nbs/12_guidance.ipynb #93409d6c
 def _attend_to_itself(attention, args, kwargs, out):
-    "A hook on self-attention: let each position's value pass, as if it attended to nothing else."
+    "A forward hook for self-attention: return each position's own value, as if it attended only to itself."
     hidden = args[0] if args else kwargs['hidden_states']
     return attention.to_out[0](attention.to_v(hidden))
 
 # %% ../nbs/12_guidance.ipynb #191e2288
 def perturbed(
-    strength: float = 2.0,   # how far to go from the perturbed prediction; 0 changes nothing
+    strength: float = 2.0,   # how far to move away from the perturbed prediction; 0 changes nothing
 ) -> Callable:               # a `predict` for `denoise_steps`
-    "Make a predict that adds perturbed-attention guidance, on all self-attention layers (Ahn et al. 2024)."
+    "Make a `predict` that adds perturbed-attention guidance, on all self-attention layers (Ahn et al. 2024)."
     def predict(unet, x, t, embeddings, scale, guide):
         def call(text): return unet(x.to(text.dtype), t, encoder_hidden_states=text).sample.float()
         uncond, text = (call(part) for part in embeddings.chunk(2))
@@ -80,7 +80,7 @@ def with_loss(
     weight: float,                 # how strongly to follow it; 0 changes nothing
     through: bool = True,          # differentiate through the network?
 ) -> Callable:                     # a `predict` for `denoise_steps`
-    "Make a predict for noise prediction that lowers a loss on predicted x0."
+    "Make a `predict` for noise prediction that lowers a loss on predicted x0."
     def predict(unet, x, t, embeddings, scale, guide):
         a = alphas_cumprod[t.long()].to(x)
         with torch.enable_grad():

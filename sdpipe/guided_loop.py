@@ -72,7 +72,7 @@ def init_latents(
 def guided_prediction(
     unet,                      # from `load_unet`, or a callable with its signature
     x: torch.Tensor,           # the model input: noisy latents of unit variance, [B, 4, h, w]
-    t: torch.Tensor,           # the timestep, no dimensions
+    t: torch.Tensor,           # the timestep, a 0-dimensional tensor
     embeddings: torch.Tensor,  # [2B, 77, D], the negative half first, on the U-Net's device, in its dtype
     scale: float,              # the guidance scale; at 1 only the prompt's half is computed
     guide: Callable = cfg,     # combines the two predictions: `guide(uncond, text, scale)`
@@ -89,7 +89,7 @@ def guided_prediction(
 class Step:
     "The state of the loop after a step; sampling continues from whatever `latents` holds then"
     index: int                # number of the step, from 0
-    timestep: torch.Tensor    # what the U-Net was conditioned on, no dimensions
+    timestep: torch.Tensor    # what the U-Net was conditioned on, a 0-dimensional tensor
     latents: torch.Tensor     # after the step, in the scheduler's coordinates, [B, 4, h, w], fp32
     denoised: torch.Tensor    # predicted x0, the estimated clean latents, [B, 4, h, w], fp32
     noise_pred: torch.Tensor  # the network's prediction after guidance, [B, 4, h, w], fp32
@@ -100,13 +100,13 @@ class Step:
     def __post_init__(self): self._made, self._changes = self.latents, self._count()
 
     def _count(self):
-        "Count the changes in place; PyTorch does, except in inference mode."
+        "Return how often `latents` was changed in place; PyTorch counts it, except in inference mode."
         return 0 if self.latents.is_inference() else self.latents._version
 
     def resume(self) -> torch.Tensor:
-        "Return the latents to continue from, in fp32; `ValueError` if the caller has spoilt them."
+        "Return the latents to continue from, in fp32; `ValueError` if a change by the caller made them invalid."
         made, x = self._made, self.latents
-        if x is made and self._count() == self._changes:  # reading the numbers would stop a GPU
+        if x is made and self._count() == self._changes:  # unchanged: reading the values would wait for a GPU
             return x
         check_tensor(x, f'the latents put into step {self.index}', (len(made), made.shape[1], 'h', 'w'))
         return check_finite(x, f'the latents put into step {self.index}').to(made.device, made.dtype)
@@ -115,14 +115,14 @@ class Step:
 def own_scale(
     unet,        # from `load_unet`
 ) -> float:      # 7.5, as for Stable Diffusion v1, if its config does not say
-    "Tell which guidance scale suits a model."
+    "Give the guidance scale that a model recommends."
     return getattr(unet.config, 'guidance_scale', 7.5)
 
 # %% ../nbs/07_guided_loop.ipynb #c45e557b
 def scale_list(
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None,  # a function gets the step's index
-    n: int,          # number of timesteps, two a step for some solvers; a function is called once for each
-    unet=None,       # says which scale to use if none is given
+    n: int,          # number of timesteps, two per step for some solvers; a function is called once for each
+    unet=None,       # from `load_unet`: its own scale is used if none is given
 ) -> list[float]:    # [n]
     "List the guidance scale of every step; `ValueError` for anything but numbers."
     if guidance_scale is None:
@@ -145,7 +145,7 @@ def scale_list(
 # %% ../nbs/07_guided_loop.ipynb #ccf50a79
 def embedding_list(
     embeddings: torch.Tensor | Callable[[int], torch.Tensor],  # a function gets the step's index
-    n: int,               # number of timesteps, two a step for some solvers; a function is called once for each
+    n: int,               # number of timesteps, two per step for some solvers; a function is called once for each
 ) -> list[torch.Tensor]:  # [n]
     "List the embeddings of every step."
     return [embeddings(i) for i in range(n)] if callable(embeddings) else [embeddings] * n
@@ -154,7 +154,7 @@ def embedding_list(
 def noise_levels(
     scheduler,  # one of ours or of diffusers', after `set_timesteps`
 ) -> list[float]:  # sigma, one for each timestep
-    "Look up the noise level of every timestep, also of one between two training timesteps."
+    "Look up the noise level of every timestep, including those between two training timesteps."
     n = len(scheduler.timesteps)
     if len(getattr(scheduler, 'sigmas', ())) == n + 1:
         return scheduler.sigmas[:-1].tolist()
@@ -213,16 +213,16 @@ def step_generators(
 # %% ../nbs/07_guided_loop.ipynb #a19bb477
 def denoise_steps(
     latents: torch.Tensor,     # [B, 4, h, w]: unit noise, or latents noised for step `start`
-    embeddings: torch.Tensor | Callable[[int], torch.Tensor],  # [2B, 77, D], the negative half first; [B, 77, D] will
-                               # do without guidance; a function gets the step's index
+    embeddings: torch.Tensor | Callable[[int], torch.Tensor],  # [2B, 77, D], the negative half first; [B, 77, D] is
+                               # enough without guidance; a function gets the step's index
     unet,                      # from `load_unet`, or a callable with its `config`, `dtype` and `device`
     scheduler,                 # from `make_scheduler`; the loop works on a copy of it
     steps: int = 50,           # number of steps
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # see `scale_list`
     guide: Callable = cfg,     # combines the two predictions: `guide(uncond, text, scale)`
-    start: int = 0,            # the first step to take: above 0, `latents` carry that step's noise already
+    start: int = 0,            # the first step to take; above 0, `latents` must already have that step's noise
     seeds: int | Sequence[int] | None = None,  # as for `init_latents`: for stochastic solvers
-    predict: Callable = guided_prediction,     # calls the network; yours takes the same six arguments
+    predict: Callable = guided_prediction,     # calls the network; a replacement takes the same six arguments
 ) -> Iterator[Step]:           # one after each step
     "Sample: go from noise to clean latents, one step at a time, guided by the prompt."
     scheduler = own_scheduler(scheduler, steps, start, unet.device)
@@ -237,7 +237,7 @@ def denoise_steps(
     x = latents.to(device, torch.float32)
     if start == 0: x = x * scheduler.init_noise_sigma
 
-    def loop(x):  # a generator starts late; what is refused above is refused at once
+    def loop(x):  # a generator runs only when iterated; the checks above run at once
         for i in range(start, len(timesteps)):
             t = timesteps[i]
             with torch.no_grad():  # not around the `yield`: the caller's own code keeps its gradients

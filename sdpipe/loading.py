@@ -23,7 +23,7 @@ from .core import MODELS, PARTS
 def part_source(
     model: str,  # a key of `MODELS`, a folder in diffusers' layout, or a hub id such as 'owner/name'
     part: str,   # one of `PARTS`
-) -> tuple[str, str]:  # the folder or hub id, and the subfolder of it that holds the component
+) -> tuple[str, str]:  # the folder or hub id, and its subfolder that holds the component
     "Say where a component is kept, without fetching anything; `ValueError` or `OSError` for a model that cannot exist."
     if part not in PARTS:
         raise ValueError(f'unknown part {part!r}; the parts are {", ".join(PARTS)}')
@@ -44,7 +44,7 @@ def part_source(
 def recommended_guidance(
     model: str,  # as for `part_source`
 ) -> float:      # 7.5, as for Stable Diffusion v1, unless the model's folder says otherwise
-    "Read which guidance scale a model recommends; `ValueError` for anything but a number."
+    "Read the guidance scale that a model recommends; `ValueError` for anything but a number."
     file = Path(part_source(model, 'unet')[0])/'generation_config.json'
     if not file.is_file(): return 7.5
     try: scale = json.loads(file.read_text(encoding='utf-8')).get('guidance_scale', 7.5)
@@ -61,7 +61,7 @@ def check_part(
     model: str,  # as for `part_source`
     part: str,   # one of `PARTS`
 ) -> None:
-    "Raise `OSError` unless a component kept on this machine has the files it needs; one on the hub is not looked at."
+    "Raise `OSError` unless a component kept on this machine has the files it needs; one on the hub is not checked."
     source, subfolder = part_source(model, part)
     if not Path(source).is_dir(): return
     folder = Path(source)/subfolder
@@ -95,9 +95,9 @@ def default_dtype(
 # %% ../nbs/00b_loading.ipynb #e9724e7c
 def resolve_device(
     device: str | torch.device | None = None,  # such as 'cuda', 'cuda:1', 'mps', 'cpu'; the fastest if not given
-    dtype: str | torch.dtype | None = None,    # such as 'float16'; what suits the device if not given
+    dtype: str | torch.dtype | None = None,    # such as 'float16'; `default_dtype` if not given
 ) -> tuple[torch.device, torch.dtype]:
-    "Fill in what was left open, and raise `ValueError` for a device or dtype that does not work here."
+    "Fill in the device and dtype if not given; `ValueError` for one that does not work here."
     name = device or default_device()
     try: torch.empty(1, device=(device := torch.device(name))).cpu()
     except Exception:
@@ -125,8 +125,8 @@ def check_finite(
 def cannot_load(
     part: str,         # one of `PARTS`
     model: str,        # as for `part_source`
-    error: Exception,  # what the library that tried said
-) -> OSError:          # to be raised
+    error: Exception,  # the error that the library raised
+) -> OSError:          # for the caller to raise
     "Say in one line which component could not be loaded, why, and what would help."
     source, _ = part_source(model, part)
     what, why = f'cannot load the {part} of {str(model)!r}', ' '.join(str(error).split())[:300]
@@ -138,9 +138,9 @@ def cannot_load(
 # %% ../nbs/00b_loading.ipynb #4b7f9dae
 @contextmanager
 def quiet_libraries(
-    local: bool,  # is nothing fetched? Then there is no progress to show either
+    local: bool,  # is the model on this machine? Then hide the progress bar, too
 ):
-    "Within the `with`, silence the libraries' warnings about missing weights: they become an error afterwards."
+    "Silence the libraries' warnings inside the `with`: `load_part` turns missing weights into an error afterwards."
     from transformers.utils import logging as transformers_logging
     shown, before = transformers_logging.is_progress_bar_enabled(), logging.root.manager.disable
     if local: transformers_logging.disable_progress_bar()
@@ -156,7 +156,7 @@ def load_part(
     model: str,         # as for `part_source`
     part: str,          # one of `PARTS`
     device: str | torch.device | None = None,  # where to put it; the fastest device if not given
-    dtype: str | torch.dtype | None = None,    # its precision; what suits the device if not given
+    dtype: str | torch.dtype | None = None,    # its precision; `default_dtype` if not given
 ) -> torch.nn.Module:   # frozen, in evaluation mode
     "Load one network from safetensors; `OSError` if it is missing, damaged or incomplete."
     device, dtype = resolve_device(device, dtype)
@@ -168,7 +168,7 @@ def load_part(
             net, info = model_class.from_pretrained(
                 source, subfolder=subfolder, torch_dtype=dtype,
                 use_safetensors=True, output_loading_info=True, **options)
-    except Exception as e:  # whatever a library raises on a bad file or no network is one kind of trouble to the reader
+    except Exception as e:  # libraries raise many kinds of error for a bad file or no network
         raise cannot_load(part, model, e) from None
     lost = sorted(map(str, [*info['missing_keys'], *info['mismatched_keys']]))
     if lost:
@@ -194,7 +194,7 @@ def is_number(
 def check_choice(
     value,      # what the caller gave
     what: str,  # what to call it in the message
-    choices,    # the values that it may have
+    choices,    # the allowed values
 ) -> str:       # `value` itself
     "Pass `value` on, or raise `ValueError` naming the choices."
     if not isinstance(value, str) or value not in choices:
@@ -205,9 +205,9 @@ def check_choice(
 def check_tensor(
     x,            # what the caller gave
     what: str,    # what to call it in the message
-    shape: tuple, # its shape: a number where it is fixed, a letter where it is not
+    shape: tuple, # its shape: a number for each fixed dimension, a name for any other
 ) -> torch.Tensor:  # `x` itself
-    "Pass `x` on, or raise `ValueError` unless it is a tensor of floating-point numbers in that shape."
+    "Pass `x` on, or raise `ValueError` unless it is a tensor of floating-point numbers of that shape."
     want = f'[{", ".join(map(str, shape))}]'
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         kind = getattr(x, 'dtype', type(x).__name__)

@@ -18,10 +18,10 @@ from .loading import check_choice, is_number, is_whole
 def noise_schedule(
     beta_start: float = 0.00085,        # variance of the noise added by the first step of the forward process
     beta_end: float = 0.012,            # and by the last
-    beta_schedule: str = 'scaled_linear',  # how it rises: 'scaled_linear' (evenly in the square root) or 'linear'
+    beta_schedule: str = 'scaled_linear',  # how it rises: 'scaled_linear' (its square root is linear) or 'linear'
     num_train_timesteps: int = 1000,    # how many steps there are
 ) -> torch.Tensor:                      # [num_train_timesteps], fp32, falling
-    "Compute what is left of an image's variance after each step of the forward process (Ho et al. 2020, sec. 2)."
+    "Compute alpha-bar, the share of an image's variance left after each forward step (Ho et al. 2020, sec. 2)."
     check_betas(beta_start, beta_end, beta_schedule, num_train_timesteps)
     p = 0.5 if beta_schedule == 'scaled_linear' else 1
     betas = torch.linspace(beta_start**p, beta_end**p, num_train_timesteps, dtype=torch.float32) ** (1 / p)
@@ -47,7 +47,7 @@ def check_betas(
 def add_noise(
     x0: torch.Tensor,          # clean latents, [B, 4, h, w]
     noise: torch.Tensor,       # unit noise of the same shape
-    alpha_bar: torch.Tensor,   # what is left of their variance, a number or one for each image, [B]
+    alpha_bar: torch.Tensor,   # share of their variance that is left, a number or one for each image, [B]
 ) -> torch.Tensor:             # noisy latents of unit variance, [B, 4, h, w]
     "Jump to any noise level at once (Ho et al. 2020, eq. 4)."
     alpha_bar = torch.as_tensor(alpha_bar, dtype=torch.promote_types(x0.dtype, torch.float32), device=x0.device)
@@ -62,7 +62,7 @@ def diffusion_loss(
     timesteps: torch.Tensor,        # one for each image, [B]
     noise: torch.Tensor,            # unit noise, [B, 4, h, w]
     alphas_cumprod: torch.Tensor,   # from `noise_schedule`
-) -> torch.Tensor:                  # the squared error of each image, [B]
+) -> torch.Tensor:                  # the mean squared error of each image, [B]
     "Add noise, predict it, and compare (Ho et al. 2020, eq. 14)."
     noisy = add_noise(latents, noise, alphas_cumprod.to(latents.device)[timesteps])
     predicted = unet(noisy, timesteps, encoder_hidden_states=embeddings).sample
@@ -90,7 +90,7 @@ def split_prediction(
 # %% ../nbs/04_noise.ipynb #7bca17c4
 @dataclass(frozen=True)
 class NoiseSchedule:
-    "A noise schedule as a value: noise levels by timestep, and timesteps by noise level"
+    "A noise schedule that converts timesteps to noise levels and back"
     alphas_cumprod: torch.Tensor  # from `noise_schedule`, [T]
 
     @property
@@ -100,9 +100,9 @@ class NoiseSchedule:
 
     def sigma_at(
         self,
-        timesteps,      # one or more, whole or between two
+        timesteps,      # one or more, whole or fractional
     ) -> np.ndarray:
-        "Look up the noise level of timesteps."
+        "Look up the noise levels of timesteps."
         sigmas = self.sigmas
         return np.interp(np.asarray(timesteps, dtype=float), np.arange(len(sigmas)), sigmas)
 
@@ -110,6 +110,6 @@ class NoiseSchedule:
         self,
         sigmas,         # one or more noise levels
     ) -> np.ndarray:
-        "Find the timesteps that noise levels belong to, usually between two."
+        "Find the timesteps of noise levels, usually fractional."
         known = self.sigmas
         return np.interp(np.log(sigmas), np.log(known), np.arange(len(known)))

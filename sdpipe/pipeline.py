@@ -58,7 +58,7 @@ def _has_no_scheduler(source, subfolder):
 def noise_settings(
     model: str | Path,  # as for `load_parts`
 ) -> dict:              # settings for `make_scheduler`
-    "Read from a model's scheduler config which noise it was trained on and what its network predicts."
+    "Read a model's noise schedule and prediction type from its scheduler config."
     source, subfolder = part_source(model, 'scheduler')
     if _has_no_scheduler(source, subfolder):
         return {}  # then it is taken to be like Stable Diffusion v1
@@ -122,7 +122,7 @@ def check_parts(
 
 # %% ../nbs/08_pipeline.ipynb #e1deb5a9
 def _scheduler_of(model, scheduler, spacing):
-    "Make the scheduler of that name for a model, or pass on one that is made already."
+    "Make a scheduler for a model by name, or pass on one that is already made."
     if isinstance(scheduler, str):
         return make_scheduler(scheduler, spacing=spacing, **noise_settings(model))
     if spacing is not None:
@@ -162,7 +162,7 @@ def check_request(
     height: int | None = None,                 # in pixels
     width: int | None = None,                  # in pixels
 ) -> tuple[list[str], list[str], list[int]]:   # prompts, negative prompts and seeds, one of each for every image
-    "List what is asked for, image by image; `ValueError` for what no model could do."
+    "Return one prompt, negative prompt and seed for each image; `ValueError` for invalid ones."
     prompts = prompt_list(prompts)
     negative = negative_list(negative_prompt, len(prompts))
     seeds = seed_list(seed, len(prompts))
@@ -181,7 +181,7 @@ def check_latents(
     height: int | None,     # in pixels, if asked for
     width: int | None,      # in pixels, if asked for
 ) -> torch.Tensor:          # the same
-    "Pass latents on, or raise `ValueError` if they have another shape than the images asked for."
+    "Pass latents on, or raise `ValueError` if their shape does not match the images asked for."
     f, c = downsampling_factor(parts.vae), parts.unet.config.in_channels
     if height is not None or width is not None:
         check_divides(height or f, width or f, parts.vae)
@@ -202,7 +202,7 @@ def text_to_image(
     prompts: str | Sequence[str],  # one prompt, or one for each image
     parts: Parts | None = None,    # from `load_parts`; the built-in model if not given
     negative_prompt: str | Sequence[str] = '',  # replaces the empty prompt: one for all images, or one for each
-    steps: int = 50,               # number of steps; some solvers call the U-Net twice in each
+    steps: int = 50,               # number of steps; some solvers call the U-Net twice per step
     guidance_scale: float | Sequence[float] | Callable[[int], float] | None = None,  # the model's own if not given
     seed: int | Sequence[int] = 0, # of the first image, the others count up from it; or one for each
     height: int | None = None,     # in pixels; what the model was trained on if not given

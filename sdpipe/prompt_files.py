@@ -84,7 +84,7 @@ def read_rows(
 
 # %% ../nbs/15_prompt_files.ipynb #3a4bec40
 class Request(NamedTuple):
-    "One image that is asked for"
+    "One requested image"
     row: int         # number of its row in the file, from 0
     prompt: str
     negative: str
@@ -96,12 +96,12 @@ class Request(NamedTuple):
 
     @property
     def name(self) -> str:
-        "The image's file: no two requests share it."
+        "The name of the image's file; no two requests share it."
         return f'{self.row:05d}-{self.seed}.png'
 
 # %% ../nbs/15_prompt_files.ipynb #2f79d588
 def _value(column, value):
-    "Give a field its type; `ValueError` if it has another one."
+    "Convert a field to its column's type; `ValueError` if that is impossible."
     kind = COLUMNS[column]
     if kind is str and not isinstance(value, str) or isinstance(value, bool):
         raise ValueError(f'{column} must be {"text" if kind is str else "a number"}, not {value!r}')
@@ -115,10 +115,10 @@ def _value(column, value):
 # %% ../nbs/15_prompt_files.ipynb #fc1f6b0b
 def list_requests(
     rows: Iterator[tuple[int, dict]],  # from `read_rows`
-    options: dict,                     # what holds for rows that do not say: the columns of `COLUMNS` but the prompt
+    options: dict,                     # defaults for what a row leaves out: all of `COLUMNS` but the prompt
     n: int = 1,                        # images of each row; their seeds count up
 ) -> list[Request]:
-    "Complete and check every row before the first image; `ValueError` names the line of one that is broken."
+    "Complete and check every row before any image is generated; `ValueError` names the line that is broken."
     requests, ignored = [], set()
     for k, (line, row) in enumerate(rows):
         ignored |= row.keys() - COLUMNS.keys()
@@ -142,9 +142,9 @@ def list_requests(
 # %% ../nbs/15_prompt_files.ipynb #6475109b
 def request_options(
     model: str | Path,  # as for `load_parts`
-    **options,          # what is decided already; None is not
+    **options,          # values that are given; None means not given
 ) -> dict:              # an entry for each of `COLUMNS` but the prompt; height and width may be None
-    "Say what holds for rows that do not say."
+    "List the defaults for what a row leaves out."
     usual = dict(negative='', seed=0, steps=50, guidance=recommended_guidance(model), height=None, width=None)
     return usual | {k: v for k, v in options.items() if v is not None}
 
@@ -153,7 +153,7 @@ def fill_sizes(
     requests: Sequence[Request],  # from `list_requests`
     parts: Parts,                 # from `load_parts`
 ) -> list[Request]:
-    "Fill in the usual image size, and raise `ValueError` for a row whose size the VAE cannot make."
+    "Fill in the default image size, and raise `ValueError` for a row whose size the VAE cannot decode to."
     f, usual = downsampling_factor(parts.vae), init_latents(0, parts.unet, parts.vae).shape[-2:]
     full = [q._replace(height=q.height or f * usual[0], width=q.width or f * usual[1]) for q in requests]
     for q in full:
@@ -177,7 +177,7 @@ def png_text(
 _END = b'\0\0\0\0IEND\xaeB`\x82'  # the last bytes of every whole PNG file
 
 def _is_whole(file):
-    "Tell whether a file is no PNG file that was cut off."
+    "Return `False` for a PNG file that was cut off, and for a file that is empty or begins with zeros."
     with open(file, 'rb') as f:
         start = f.read(8)
         f.seek(max(0, os.fstat(f.fileno()).st_size - len(_END)))
@@ -199,14 +199,14 @@ def make_record(
     request: Request,  # one image
     run: dict,         # what all images of the run share: model, scheduler, spacing, dtype, versions
 ) -> dict:
-    "Say how an image is made, in the columns of a prompt file and those of the run."
+    "Record how an image is made: the columns of a prompt file, and the settings of the run."
     return {k: v for k, v in request._asdict().items() if k != 'row'} | run
 
 # %% ../nbs/15_prompt_files.ipynb #c15de002
 def fingerprint(
     parts: Parts,   # from `load_parts`
 ) -> str:           # 12 hexadecimal digits
-    "Hash the first numbers of every tensor of the three networks: other weights, other digits."
+    "Hash the first values of every parameter of the three networks, so that other weights give other digits."
     digest = hashlib.sha256()
     for network in (parts.text_encoder, parts.vae, parts.unet):
         for p in network.parameters(): digest.update(p.detach().flatten()[:8].half().cpu().numpy().tobytes())
@@ -219,7 +219,7 @@ def run_settings(
     spacing: str | None,        # one of `SPACINGS`; None is the scheduler's own
     parts: Parts,               # from `load_parts`
 ) -> dict:
-    "Say what all images of a run share."
+    "Collect the settings that all images of a run share."
     import diffusers
     import transformers
     from sdpipe import __version__
@@ -234,17 +234,17 @@ def is_done(
     file: Path,    # where the image would be
     record: dict,  # how it should be made
 ) -> bool:
-    "Tell whether an image is there, whole and made as asked."
+    "Tell whether an image exists, is complete, and was made with these settings."
     found = read_record(file)
     return found is not None and all(
         k in found and found[k] == v for k, v in record.items() if k not in ('dtype', 'versions'))
 
 # %% ../nbs/15_prompt_files.ipynb #5f88443d
 def check_folder(
-    folder: Path,                 # where the images go; made if it is not there
+    folder: Path,                 # where the images go; created if it does not exist
     requests: Sequence[Request],
 ) -> None:
-    "Raise `OSError` if nothing can be written, or if an image would be overwritten that sdpipe did not make."
+    "Raise `OSError` if nothing can be written, or if a file that sdpipe did not make would be overwritten."
     folder.mkdir(exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise OSError(f'nothing may be written to the folder {str(folder)!r}')
@@ -262,7 +262,7 @@ def _snapshot(folder):
 def write_metadata(
     folder: str | Path,  # with images
 ) -> Path:               # the file written
-    "List the images that sdpipe made in metadata.jsonl, in the form of Hugging Face's ImageFolder."
+    "Write metadata.jsonl, a list of the images that sdpipe made, in the format of Hugging Face's ImageFolder."
     folder, before, known = Path(folder), None, {}
     file = folder/'metadata.jsonl'
     part = folder/f'.metadata.{socket.gethostname()}.{os.getpid()}.part'
@@ -285,7 +285,7 @@ def _batches(requests, size):
 
 # %% ../nbs/15_prompt_files.ipynb #c15de001
 def _remove_leftovers(folder):
-    "Remove files that a killed process was writing: a write takes far less than ten seconds."
+    "Remove files that a killed process left half written, those older than ten seconds: a write takes far less."
     for file in [*folder.glob('.*.png.*.part'), *folder.glob('.metadata.*.part')]:
         with contextlib.suppress(OSError):
             if time.time() - file.stat().st_mtime > 10: file.unlink()
@@ -305,7 +305,7 @@ def generate_requests(
 def generate_files(
     requests: Sequence[Request],  # from `list_requests` and `fill_sizes`
     parts: Parts,                 # from `load_parts`
-    folder: str | Path,           # where the images go; made if it is not there
+    folder: str | Path,           # where the images go; created if it does not exist
     run: dict,                    # from `run_settings`
     batch: int = 4,               # images generated together
     rank: int = 0,                # which of the processes this is
@@ -342,7 +342,7 @@ def generate_files(
 def read_request(
     file: str | Path,  # a PNG file that sdpipe wrote
 ) -> tuple[Request, dict]:  # what was asked for, and what `run_settings` gave
-    "Read back how an image was made; `ValueError` if it does not say."
+    "Read back how an image was made; `ValueError` if its file does not record that."
     record = read_record(file)
     if record is None:
         raise ValueError(f'{str(file)!r} does not say how it was made: only whole PNG files written by sdpipe do')

@@ -21,10 +21,10 @@ from .tokens import prompt_list, tokenize
 # %% ../nbs/11_prompts.ipynb #4896a42d
 def slerp(
     a: torch.Tensor,  # noise, [..., 4, h, w]
-    b: torch.Tensor,  # other noise, in the same shape
+    b: torch.Tensor,  # other noise, of the same shape
     t: float,         # 0 gives `a`, 1 gives `b`
-) -> torch.Tensor:    # in the same shape
-    "Interpolate on the arc between two noises; each [4, h, w] counts as one vector."
+) -> torch.Tensor:    # of the same shape
+    "Interpolate along the arc between two noise tensors; each [4, h, w] counts as one vector."
     check_noises(a, b, t)
     def dot(x, y): return (x * y).sum((-3, -2, -1), keepdim=True)
     cosine = dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt())
@@ -41,7 +41,7 @@ def check_noises(
     b: torch.Tensor,
     t: float,
 ) -> None:
-    "Raise `ValueError` unless there is an arc between the two and `t` is a place on it."
+    "Raise `ValueError` unless the two are noise tensors of one shape and `t` is a finite number."
     for x, name in ((a, 'a'), (b, 'b')):
         if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 3:
             raise ValueError(f'{name} must be noise, a tensor [..., 4, h, w] of floating-point numbers')
@@ -69,7 +69,7 @@ def multiply_words(
     text: torch.Tensor,     # embeddings, [B, 77, D]
     factors: torch.Tensor,  # the weight of each position, [B, 77, 1]
 ) -> torch.Tensor:          # [B, 77, D]
-    "Weight words as AUTOMATIC1111 does: multiply their vectors, then restore the mean of all."
+    "Weight words as AUTOMATIC1111 does: multiply their vectors, then restore the overall mean."
     if (factors == 1).all(): return text
     weighted = text * factors
     before, after = (x.mean((1, 2), keepdim=True) for x in (text, weighted))
@@ -88,10 +88,10 @@ def move_words(
 
 # %% ../nbs/11_prompts.ipynb #15fe57e2
 def blend_versions(
-    versions: list,  # of embeddings, [B, 77, D]: the prompt, then one without each word of a weight below 1
+    versions: list,  # of embeddings, [B, 77, D]: the prompt, then one without each word whose weight is below 1
     weights: list,   # the weights of those words
 ) -> torch.Tensor:   # [B, 77, D]
-    "Take the weighted mean of a prompt and of versions without a word, in the shares of compel."
+    "Take the weighted mean of a prompt and of its versions without a word, with the weights that compel uses."
     shares = [1.0, *(math.tan((1 - max(w, 1e-5)) * math.pi / 2) for w in weights)]
     return sum(share * z for share, z in zip(shares, versions)) / sum(shares)
 
@@ -154,11 +154,11 @@ def word_mask(
 
 # %% ../nbs/11_prompts.ipynb #d8f0e8b3
 class AttentionMaps:
-    "Within the `with`, adds up the cross-attention maps of a U-Net over layers, heads and steps"
+    "Within the `with`, records the cross-attention maps of a U-Net, averaged over layers, heads and steps"
     def __init__(
         self,
         unet,            # from `load_unet`
-        images: int = 1, # number of images in a batch; of a guided batch, the prompts' half is watched
+        images: int = 1, # number of images in a batch; of a guided batch, the prompts' half is recorded
     ):
         if not hasattr(unet, 'attn_processors'):
             raise ValueError(f'unet must be a U-Net of diffusers, not {type(unet).__name__}')
@@ -199,7 +199,7 @@ class Watcher:
     def __init__(
         self,
         processor,   # the processor that does the work
-        report,      # is called with the weights, the mean over the heads, [B, n, 77]
+        report,      # called with the weights, averaged over the heads, [B, n, 77]
     ):
         self.processor, self.report = processor, report
 

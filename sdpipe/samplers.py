@@ -43,7 +43,7 @@ def dpm2(x, sigmas, first=0, noise=None):  # DPM-Solver-2: Lu et al. 2022, alg. 
 
 # %% ../nbs/05b_samplers.ipynb #e21434cd
 def pndm(x, sigmas, first=0, noise=None):  # PLMS: Liu et al. 2022, eq. 12
-    "Follow the last four slopes, weighted as if all steps were equal; begin with a step of Heun's."
+    "Follow the last four slopes, weighted as if all steps were equal; begin with a Heun step."
     adams_bashforth = [1], [3/2, -1/2], [23/12, -16/12, 5/12], [55/24, -59/24, 37/24, -9/24]
     slopes = []
     for i, (sigma, sigma_next) in steps_from(sigmas, first):
@@ -95,7 +95,7 @@ def corrector_target(
         return (start + denoised) / 2
     h = math.log(sigmas[i-1] / sigmas[i])
     r = math.log(sigmas[i-2] / sigmas[i-1]) / h  # the paper's r_1 is -r
-    phi_1 = math.expm1(-h)        # the phi functions integrate over the step an x0 that is constant,
+    phi_1 = math.expm1(-h)        # the phi functions: the integral over the step of an x0 that is constant,
     phi_2 = -phi_1 / h - 1        # linear
     phi_3 = -phi_2 / h - 1/2      # or quadratic in log sigma
     rho_1 = (phi_2 - 2 * phi_3) / phi_1 / (1 + r)  # the solution of the paper's R rho = b
@@ -108,7 +108,7 @@ def unipc(x, sigmas, first=0, noise=None):  # UniP-2 and UniC-2 with B(h) = e^h 
     history = []
     for i, (sigma, sigma_next) in steps_from(sigmas, first):
         x, denoised, slope = yield x, sigma
-        if history:  # corrector, UniC: aim the last step anew
+        if history:  # corrector, UniC: redo the last step with a better target
             correction = corrector_target(denoised, history, sigmas, i) - target
             x = x + (1 - sigma / sigmas[i-1]) * correction
         target = extrapolate_denoised(denoised, history[0] if history else None, sigmas, i)
@@ -119,7 +119,7 @@ def unipc(x, sigmas, first=0, noise=None):  # UniP-2 and UniC-2 with B(h) = e^h 
 
 # %% ../nbs/05b_samplers.ipynb #fdf3e332
 def euler_ancestral(x, sigmas, first=0, noise=None):  # Euler a, from k-diffusion
-    "Take Euler's step to a level below the next, then add noise to come up to it."
+    "Take Euler's step to `sigma_down`, below the next level, then add noise to reach that level."
     for i, (sigma, sigma_next) in steps_from(sigmas, first):
         x, denoised, slope = yield x, sigma
         sigma_down, sigma_up = ancestral_step(sigma, sigma_next)
@@ -169,7 +169,7 @@ SCHEDULERS = {
 # %% ../nbs/05b_samplers.ipynb #15c5dd72
 def diffusers_scheduler(
     solver: Solver,              # a row of `SCHEDULERS`
-    spacing: str | None = None,  # one of `SPACINGS`, if the class knows it
+    spacing: str | None = None,  # one of `SPACINGS`, if the class supports it
     **config,                    # settings of the class
 ):  # one of diffusers' schedulers
     "Make diffusers' scheduler for a solver, with Stable Diffusion v1's noise schedule."
@@ -193,7 +193,7 @@ def diffusers_scheduler(
 # %% ../nbs/05b_samplers.ipynb #ed623a0d
 def make_scheduler(
     name: str = 'lms',           # a key of `SCHEDULERS`
-    library: str = 'sdpipe',     # whose: 'sdpipe' or 'diffusers'
+    library: str = 'sdpipe',     # whose scheduler: 'sdpipe' or 'diffusers'
     spacing: str | None = None,  # one of `SPACINGS`; the solver's own default if not given
     **config,                    # further settings; by default the noise schedule is Stable Diffusion v1's
 ):  # a `Scheduler`, or one of diffusers'

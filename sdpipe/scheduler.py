@@ -27,7 +27,7 @@ def lms_weights(
     order: int,           # how many slopes to use: those at `i`, `i - 1`, ...
 ) -> list[float]:         # [order], the weight of each slope, newest first
     "Integrate the Lagrange polynomials through the last noise levels over a step (Adams-Bashforth, uneven steps)."
-    # counted from here: keeps the sums small
+    # relative to `sigmas[i]`, to keep the sums small
     nodes = [sigmas[i - k] - sigmas[i] for k in range(order)]
     end, weights = sigmas[i+1] - sigmas[i], []
     for k, node in enumerate(nodes):
@@ -45,7 +45,7 @@ def ancestral_step(
     sigma: float,       # this noise level
     sigma_next: float,  # the next, lower one
     eta: float = 1.0,   # share of ancestral noise: 0 none, 1 as much as in DDPM
-) -> tuple[float, float]:  # `sigma_down` to step to, `sigma_up` of new noise; squares add up to `sigma_next`'s
+) -> tuple[float, float]:  # `sigma_down` to step to, `sigma_up` of new noise; their squares sum to `sigma_next**2`
     "Split the next noise level into noise that is there already and ancestral noise (Song et al. 2021a, eq. 16)."
     sigma_up = eta * sigma_next * (1 - (sigma_next / sigma) ** 2) ** 0.5
     return (sigma_next**2 - sigma_up**2) ** 0.5, sigma_up
@@ -57,7 +57,7 @@ def check_steps(
     steps: int,                       # as the caller gave it
     num_train_timesteps: int = 1000,  # how many the network was trained on
 ) -> int:                             # `steps` itself
-    "Pass `steps` on, or raise `ValueError` unless so many steps can be taken."
+    "Pass `steps` on, or raise `ValueError` unless that many steps can be taken."
     if not is_whole(steps) or not 1 <= steps <= num_train_timesteps:
         raise ValueError(f'steps must be a whole number from 1 to {num_train_timesteps}, not {steps!r}')
     return steps
@@ -131,8 +131,8 @@ def ddim(x, sigmas, first=0, noise=None, eta=0.0):
 # %% ../nbs/05_scheduler.ipynb #db9f6451
 def sample_noise(
     sample: torch.Tensor,  # latents that noise will be added to, [B, 4, h, w]
-    n: int,                # how often
-    generator: torch.Generator | list | None = None,  # one for each image, one for all, or torch's own
+    n: int,                # how many times
+    generator: torch.Generator | list | None = None,  # one for each image, one for all, or torch's default
 ) -> torch.Tensor:         # unit noise, [n, B, 4, h, w]
     "Sample the noise of all steps at once, each image's from its own generator."
     one_each = isinstance(generator, (list, tuple))
@@ -151,12 +151,12 @@ def sample_noise(
 class Solver(NamedTuple):
     "A row of the table of schedulers: an algorithm, and how it is used"
     function: Callable                  # the generator function
-    diffusers_class: str                # the class of diffusers that does the same
+    diffusers_class: str                # diffusers' class for the same algorithm
     spacing: str = 'linspace'           # one of `SPACINGS`, by default
     variance_preserving: bool = False   # are latents kept at unit variance outside the solver (VP) or not (VE)?
-    open_end: bool = False              # leave out the lowest level of the plan, so that the step to 0 is longer?
+    open_end: bool = False              # leave out the lowest level of the schedule, so that the step to 0 is longer?
     stochastic: bool = False            # does it add ancestral noise?
-    diffusers_settings: dict = {}       # what makes diffusers' class end at the clean latents
+    diffusers_settings: dict = {}       # settings with which diffusers' class ends at the clean latents
     settings: dict = {}                 # keyword arguments of the function, with their defaults
 
 # %% ../nbs/05_scheduler.ipynb #9e3d28ef
@@ -221,7 +221,7 @@ def network_levels(
     sigmas: list[float],  # noise levels of the schedule, falling
     settings: dict = {},  # of the solver
 ) -> list[float]:         # where the network is called, and where the solver ends
-    "Find the noise levels at which a solver calls the network, by running it on dummies."
+    "Find the noise levels at which a solver calls the network, by running it on dummy values."
     run = solver.function(0., sigmas, 0, repeat(0.), **settings)
     levels = [next(run)[1]]
     while levels[-1] != sigmas[-1]: levels.append(run.send((0., 0., 0.))[1])
@@ -229,13 +229,13 @@ def network_levels(
 
 # %% ../nbs/05_scheduler.ipynb #34dabec9
 class SchedulerOutput(NamedTuple):
-    "What a scheduler's `step` gives"
+    "What a scheduler's `step` returns"
     prev_sample: torch.Tensor  # the latents at the next noise level, [B, 4, h, w]
     denoised: torch.Tensor     # predicted x0 at this level, [B, 4, h, w]
 
 # %% ../nbs/05_scheduler.ipynb #dd0d5105
 class Scheduler:
-    "A solver behind the methods that diffusers' schedulers have"
+    "A solver with the interface of diffusers' schedulers"
     def __init__(
         self,
         solver: Solver = LMS,               # a row of `SCHEDULERS`
@@ -282,20 +282,20 @@ class Scheduler:
 
     @property
     def calls_per_step(self) -> int:
-        "Count the network calls of a step."
+        "Count the network calls per step."
         plan = list(range(10, -1, -1))
         return round(len(network_levels(self.solver, plan, self.settings)) / len(plan))
 
     @property
     def order(self) -> int:
-        "Give diffusers its name for `calls_per_step`."
+        "Return `calls_per_step` under the name that diffusers uses."
         return self.calls_per_step
 
     @property
     def init_noise_sigma(self) -> float:
-        "Give what unit noise is multiplied by, to have the standard deviation of latents at the first level."
+        "Give the factor that scales unit noise to the standard deviation of latents at the first level."
         if self.variance_preserving: return 1.0
-        own = 1 if self.config.spacing == 'leading' else 0  # diffusers counts the variance of x0 with this spacing only
+        own = 1 if self.config.spacing == 'leading' else 0  # diffusers adds the variance of x0 with this spacing only
         return (self.levels[0]**2 + own) ** 0.5
 
     def scale_model_input(
@@ -303,7 +303,7 @@ class Scheduler:
         sample: torch.Tensor,  # the latents in the scheduler's coordinates, [B, 4, h, w]
         timestep=None,         # the one that is due
     ) -> torch.Tensor:         # [B, 4, h, w]
-        "Bring the latents to unit variance, as the network knows them from training."
+        "Scale the latents to unit variance, as in training."
         if self.variance_preserving: return sample
         return sample / (1 + self.levels[self.index(timestep)]**2) ** 0.5
 
@@ -330,7 +330,7 @@ class Scheduler:
         sample: torch.Tensor,        # the latents in the scheduler's coordinates, [B, 4, h, w]
         generator: torch.Generator | list | None = None,  # of ancestral noise: one for each image, or one for all
     ) -> SchedulerOutput:
-        "Hand the network's prediction to the solver, and take the latents at the next noise level from it."
+        "Send the network's prediction to the solver, and return the latents at the next noise level."
         if model_output.shape != sample.shape:
             shapes = list(model_output.shape), list(sample.shape)
             raise ValueError('the prediction has the shape {}, the latents {}'.format(*shapes))
@@ -343,7 +343,7 @@ class Scheduler:
         if self.run is None and sigma in self.plan and sigma != sigma_next:
             self.begin(sample, i, generator)
         if self.run: x, _ = self.run.send((x, denoised, slope))
-        else:  # begun between two levels of the schedule: go to the next one
+        else:  # begun in the middle of a solver's step: go to the next level
             x = x + (sigma_next - sigma) * slope
         self.step_index = i + 1
         return SchedulerOutput(x / (1 + sigma_next**2) ** 0.5 if self.variance_preserving else x, denoised)
@@ -363,12 +363,12 @@ class Scheduler:
         self,
         begin_index: int = 0,  # the first step to take; above 0 for image to image
     ) -> None:
-        "Say at which step sampling begins, so that it need not be looked up."
+        "Set the step at which sampling begins, so that it need not be looked up."
         self.begin_index = begin_index
 
     def index(
         self,
-        timestep,  # the one that the caller takes for due; None for no check
+        timestep,  # the one that the caller expects to be due; None to skip the check
     ) -> int:      # the step that is due
         "Give the step that is due; `ValueError` if `timestep` is not its timestep."
         if self.timesteps is None:
@@ -388,10 +388,10 @@ class Scheduler:
 
     def is_due(
         self,
-        timestep,   # a number or a tensor without dimensions
+        timestep,   # a number or a 0-dimensional tensor
     ) -> bool:
         "Tell whether a timestep is the one that is due, without waiting for a GPU."
-        if getattr(timestep, '_base', None) is self.timesteps:  # a view of our own tensor: its place tells which
+        if getattr(timestep, '_base', None) is self.timesteps:  # a view of our own tensor: its offset gives its index
             return timestep.storage_offset() == self.step_index * self.timesteps.stride(0)
         return float(timestep) == self.due_timesteps[self.step_index]
 

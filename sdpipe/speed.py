@@ -18,11 +18,11 @@ from .unet import text_keys_values, time_embeddings, unet_blocks, unet_forward
 
 # %% ../nbs/20_speed.ipynb #795f2a86
 class TensorCache:
-    "Keeps what was computed from a tensor, as long as it is that very tensor and nobody has changed it"
+    "Caches what was computed from a tensor, and reuses it for that very tensor as long as it is unchanged"
     def __init__(
         self,
         compute: Callable,  # a function of a tensor
-        room: int = 2,      # for how many tensors
+        room: int = 2,      # for how many tensors results are kept
     ):
         self.compute, self.kept = compute, deque(maxlen=room)
 
@@ -30,7 +30,7 @@ class TensorCache:
         self,
         x: torch.Tensor,  # changes in place are noticed; those through `x.data` or NumPy are not
     ):
-        "Return `compute(x)`, computing it only if it must."
+        "Return `compute(x)`, computing it only if necessary."
         if x.is_inference():  # PyTorch does not count the changes of such tensors
             return self.compute(x)
         source = x if x._base is None else x._base
@@ -46,7 +46,7 @@ def layout_unet(
     unet,                 # from `load_unet`
     channels_last: bool,  # store the channels of a position side by side?
     fuse: bool,           # compute queries, keys and values in one product?
-):  # a copy that shares the weights which stay as they are
+):  # a copy that shares the weights whose layout does not change
     "Copy a U-Net with another layout of its weights, leaving the original as it was."
     shared = {id(p): p for p in unet.parameters() if not (channels_last and p.ndim == 4)}
     net = copy.deepcopy(unet, shared)
@@ -57,7 +57,7 @@ def layout_unet(
 
 # %% ../nbs/20_speed.ipynb #50fad384
 class GraphedCall:
-    "Records the kernels of a call on a CUDA device, then launches them all at once"
+    "Records the kernels of a call as a CUDA graph, then launches them all at once"
     def __init__(
         self,
         call: Callable,        # a function of `x`, `shifts` and `text` that reads nothing else that changes
@@ -96,14 +96,14 @@ class FastUNet:
         kernel = next(p for p in net.parameters() if p.ndim == 4)
         self.channels_last = kernel.is_contiguous(memory_format=torch.channels_last)
         self.forward, self.cuda_graphs, self.graphed = forward, cuda_graphs, deque(maxlen=4)
-        self.weight = net.time_embedding.linear_1.weight  # shared with the U-Net: it tells whether that was moved
+        self.weight = net.time_embedding.linear_1.weight  # shared with the U-Net: shows whether that was moved
         self.address = self.weight.data_ptr()
         self.keys_values, self.embed_time = partial(text_keys_values, net), partial(time_embeddings, net)
         if cache_text: self.keys_values = TensorCache(self.keys_values)
         self.time_table = TensorCache(self.embed_time) if cache_time else None
 
     def shifts(self, t: torch.Tensor) -> torch.Tensor:
-        "Look up the row of a timestep in the table of its schedule; compute it for a timestep of no schedule."
+        "Look up the row of a timestep in the table of its schedule; compute it if there is no schedule."
         schedule = t._base if self.time_table and t.ndim == 0 and not t.is_inference() else None
         if schedule is None or schedule.ndim != 1:
             return self.embed_time(t.reshape(-1))
@@ -170,7 +170,7 @@ def compiled(
 @torch.no_grad()
 def check_supported(
     unet,  # a U-Net
-    net,   # what `layout_unet` made of it
+    net,   # its copy from `layout_unet`
 ) -> None:
     "Raise `ValueError` unless `unet_forward` predicts what the U-Net itself predicts."
     if unet.device.type == 'meta': return
@@ -201,7 +201,7 @@ def fast_unet(
     compile: bool | dict | None = None, # use `torch.compile`, with these options? on CUDA if not given
     cuda_graphs: bool | None = None,    # record and replay? on CUDA if not given
 ) -> FastUNet:
-    "Wrap a U-Net to give the same predictions faster; `ValueError` if it is built in another way."
+    "Wrap a U-Net to give the same predictions faster; `ValueError` if its architecture is not supported."
     from diffusers import UNet2DConditionModel
     if not isinstance(unet, UNet2DConditionModel):
         raise ValueError(f'unet must come from load_unet, not {type(unet).__name__}')

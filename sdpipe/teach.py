@@ -31,16 +31,16 @@ def fine_tune(
     parameters: list,              # the tensors to train, in fp32; nothing else changes
     unet,                          # predicts noise; in fp32
     latents: torch.Tensor,         # of the images to learn from, [N, 4, h, w], of unit variance
-    embed: Callable,               # given the numbers of images, [B], their captions' embeddings, [B, 77, D]
+    embed: Callable,               # maps indices of images, [B], to their captions' embeddings, [B, 77, D]
     alphas_cumprod: torch.Tensor,  # of the noise schedule, [1000]
     steps: int = 100,              # number of steps
     batch: int = 16,               # images per step
     rate: float = 1e-3,            # the learning rate, after a warm-up; at the end it falls to zero
-    gamma: float = 5.0,            # the largest signal-to-noise ratio that counts in full
+    gamma: float = 5.0,            # the largest signal-to-noise ratio that counts in full (min-SNR)
     seed: int = 0,                 # of the images, timesteps and noise
     progress: bool = True,         # show a progress bar?
 ) -> list[float]:                  # the loss of every step
-    "Train some numbers to predict the noise in latents; if that fails, they are as before."
+    "Train some parameters to predict the noise in latents; if that fails, restore them."
     check_training(parameters, unet, latents, steps, batch, rate)
     rng, before, losses = torch.Generator().manual_seed(seed), [p.detach().clone() for p in parameters], []
     alphas = alphas_cumprod.to(latents.device)
@@ -112,7 +112,7 @@ def add_token(
 # %% ../nbs/13_teach.ipynb #e1e06e0d
 def word_ids(
     word: str,     # a word that was added
-    tokenizer,     # knows it
+    tokenizer,     # to which it was added
 ) -> list[int]:    # the ids of its tokens
     "List the tokens of a new word: '<bear>', '<bear>_1', '<bear>_2', ..."
     added, ids = tokenizer.get_added_vocab(), []
@@ -205,7 +205,7 @@ def save_tensors(
     tensors: dict,        # name -> tensor
     file: str | Path,     # where; its suffix must be .safetensors
 ) -> None:
-    "Write safetensors under another name first, so that no half file is left whatever happens."
+    "Write a safetensors file under a temporary name first, so that no partial file is ever left behind."
     file = Path(file)
     if file.suffix != '.safetensors' or not file.parent.is_dir():
         raise ValueError(f'{str(file)!r} must end in .safetensors and lie in a folder that exists')
@@ -220,7 +220,7 @@ def save_tensors(
 def read_tensors(
     file: str | Path,   # written by `save_tensors`, or by others
 ) -> dict:              # name -> tensor, on the CPU
-    "Read safetensors; `ValueError` if there are none."
+    "Read a safetensors file; `ValueError` if it cannot be read."
     try: return load_file(file)
     except (OSError, SafetensorError) as e:
         raise ValueError(f'{str(file)!r} is not a file of safetensors that can be read: {e}') from None
@@ -302,7 +302,7 @@ def lora_layers(
 def lora_parameters(
     unet,      # from `add_lora` or `load_lora`
 ) -> list:     # of tensors
-    "List what is trained."
+    "List the tensors that are trained."
     return [p for layer in lora_layers(unet).values() for p in (layer.A, layer.B)]
 
 # %% ../nbs/13_teach.ipynb #daec5b30
@@ -366,7 +366,7 @@ def save_lora(
     unet,               # from `add_lora`
     file: str | Path,   # where; its suffix must be .safetensors
 ) -> None:
-    "Save a LoRA in the form that diffusers' `load_lora_weights` reads."
+    "Save a LoRA in the format that diffusers' `load_lora_weights` reads."
     tensors = {}
     for name, layer in lora_layers(unet).items():
         tensors[f'unet.{name}.lora_A.weight'] = layer.A
@@ -376,7 +376,7 @@ def save_lora(
 # %% ../nbs/13_teach.ipynb #acb28e7c
 def load_lora(
     unet,                # from `load_unet`; it stays as it is
-    file: str | Path,    # from `save_lora`, or another LoRA of linear layers of a U-Net, in that form
+    file: str | Path,    # from `save_lora`, or another LoRA of linear layers of a U-Net, in that format
     scale: float = 1.0,  # see `scale_lora`
 ):  # a copy that shares the U-Net's weights
     "Load a LoRA; `ValueError` if it was made for another U-Net."
@@ -384,7 +384,7 @@ def load_lora(
         raise ValueError('this U-Net has a LoRA already: merge it first, see merge_lora')
     tensors, changed = read_tensors(file), shared_copy(unet)
     with safe_open(file, 'pt') as f: header = f.metadata() or {}
-    if 'lora_adapter_metadata' in header:  # may hold another alpha than the rank
+    if 'lora_adapter_metadata' in header:  # may hold an alpha other than the rank
         raise ValueError(f'{str(file)!r} has settings of its own, such as alpha: load it with diffusers')
     linears = {name: m for name, m in changed.named_modules() if isinstance(m, nn.Linear)}
     names = {key.removeprefix('unet.').rsplit('.lora_', 1)[0] for key in tensors}

@@ -17,7 +17,7 @@ def prompt_list(
     prompts,               # what the caller passed as prompts
     name: str = 'prompt',  # what to call it in the message
 ) -> list[str]:            # always a list
-    "List the prompts; `ValueError` for anything that is not a string or a list of strings."
+    "Return the prompts as a list; `ValueError` for anything that is not a string or a list of strings."
     if isinstance(prompts, str): prompts = [prompts]
     if not isinstance(prompts, list):
         raise ValueError(f'{name} must be a string or a list of strings, not {prompts!r}')
@@ -35,9 +35,9 @@ def tokenize(
     prompts: str | list[str],  # one prompt, or one for each image
     tokenizer,                 # from `load_tokenizer`
 ) -> torch.LongTensor:         # [B, 77]
-    "Turn prompts into token ids, padded or truncated to the tokenizer's length; warn with the truncated text."
+    "Turn prompts into token ids, padded or truncated to the tokenizer's length; a warning quotes the truncated text."
     length, rows = tokenizer.model_max_length, []
-    # padded here: the tokenizer would store padding and truncation in itself, where two threads overwrite each other's
+    # padded here: a tokenizer stores its padding and truncation settings, which two threads would overwrite
     for ids in tokenizer(prompt_list(prompts), verbose=False).input_ids:
         if len(ids) > length:
             lost = tokenizer.decode(ids[length-1:-1]).strip()
@@ -71,7 +71,7 @@ def load_tokenizer(
         tokenizer = CLIPTokenizer.from_pretrained(source, subfolder=subfolder)
     except Exception as e:
         raise cannot_load('tokenizer', model, e) from None
-    if tokenizer.model_max_length > 10_000:  # what transformers puts when the files do not say
+    if tokenizer.model_max_length > 10_000:  # transformers' placeholder if the files do not give it
         why = 'its tokenizer_config.json does not give model_max_length, the number of ids'
         raise cannot_load('tokenizer', model, OSError(why))
     return tokenizer

@@ -21,7 +21,7 @@ def load_unet(
     device: str | torch.device | None = None,  # where to put it; the fastest device if not given
     dtype: str | torch.dtype | None = None,    # fp16 on CUDA, fp32 elsewhere if not given
 ):  # a `UNet2DConditionModel`
-    "Load the network that predicts the noise in latents; its config holds the guidance scale that suits it."
+    "Load the network that predicts the noise in latents; its config holds the recommended guidance scale."
     from diffusers import UNet2DConditionModel
     unet = load_part(UNet2DConditionModel, model, 'unet', device, dtype)
     unet.register_to_config(guidance_scale=recommended_guidance(model))
@@ -62,7 +62,7 @@ def time_embeddings(
 # %% ../nbs/06_unet.ipynb #ba763be3
 def split_heads(
     x: torch.Tensor,  # [B, n, C]
-    attn,             # an attention layer: it says how many heads
+    attn,             # an attention layer, for its number of heads
 ) -> torch.Tensor:    # [B, heads, n, C / heads]
     "Divide the channels among the heads of an attention layer."
     return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
@@ -86,7 +86,7 @@ def transformer(
 ) -> torch.Tensor:    # [B, C, h, w]
     "Let every position attend to all others and to the prompt."
     tokens = net.norm(x).permute(0, 2, 3, 1).flatten(1, 2)  # [B, h*w, C]
-    tokens = F.linear(tokens, net.proj_in.weight.flatten(1), net.proj_in.bias)  # or 1 x 1 convolution
+    tokens = F.linear(tokens, net.proj_in.weight.flatten(1), net.proj_in.bias)  # a linear layer or a 1 x 1 convolution
     for block in net.transformer_blocks:
         this, other, h = block.attn1, block.attn2, block.norm1(tokens)  # self-attention, cross-attention
         if this.fused_projections:
@@ -104,8 +104,8 @@ def transformer(
 def text_keys_values(
     net,                 # a `UNet2DConditionModel`
     text: torch.Tensor,  # embeddings, [B, 77, D]
-) -> list:               # a pair for each cross-attention, each [B, heads, 77, C / heads]
-    "Compute the keys and values of the prompt for each cross-attention."
+) -> list:               # a pair for each cross-attention layer, each [B, heads, 77, C / heads]
+    "Compute the keys and values of the prompt for each cross-attention layer."
     transformers = [t for block in unet_blocks(net) for t in getattr(block, 'attentions', [])]
     layers = [block.attn2 for t in transformers for block in t.transformer_blocks]
     return [(split_heads(a.to_k(text), a), split_heads(a.to_v(text), a)) for a in layers]

@@ -56,7 +56,7 @@ def size_pair(
 def rgb(
     im: Image.Image,   # of any mode with 8 bits per channel
 ) -> Image.Image:      # in RGB, transparent parts white
-    "Convert an image to RGB, turned upright by its EXIF data; `ValueError` unless it is a PIL image of 8 bits."
+    "Convert an image to RGB, turned upright by its EXIF data; `ValueError` unless it is an 8-bit PIL image."
     if not isinstance(im, Image.Image):
         raise ValueError(f'images must be PIL images, not {type(im).__name__}')
     if im.mode == 'F' or im.mode.startswith('I'):
@@ -72,7 +72,7 @@ def images_to_tensor(
     images: Image.Image | list,     # a PIL image, or a list of them
     size: int | tuple | None = None,  # side of a square, or (height, width): each image is cropped and resized to it
 ) -> torch.Tensor:                  # [B, 3, H, W] in [-1, 1], fp32, on the CPU
-    "Turn images into the numbers that the VAE reads; transparent parts become white."
+    "Turn images into the tensor that the VAE encodes; transparent parts become white."
     images = [rgb(im) for im in (images if isinstance(images, list) else [images])]
     if not images:
         raise ValueError('images is an empty list: give at least one image')
@@ -87,9 +87,9 @@ def images_to_tensor(
 
 # %% ../nbs/03_vae.ipynb #17f32f02
 def tensor_to_images(
-    x: torch.Tensor,  # [B, 3, H, W]; what lies outside [-1, 1] is clipped
+    x: torch.Tensor,  # [B, 3, H, W]; values outside [-1, 1] are clipped
 ) -> list:            # of PIL images
-    "Turn the VAE's numbers back into images."
+    "Turn the VAE's output back into images."
     check_tensor(x, 'a batch of images', ('B', 3, 'H', 'W'))
     x = check_finite(x.detach().float().cpu(), 'the decoded image')
     x = ((x / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
@@ -101,7 +101,7 @@ def check_divides(
     width: int,   # in pixels
     vae,          # from `load_vae`
 ) -> None:
-    "Raise `ValueError` unless the VAE's downsampling factor divides the size, and name sizes near it that would do."
+    "Raise `ValueError` unless the VAE's downsampling factor divides the size, and name the nearest sizes that work."
     f = downsampling_factor(vae)
     for name, side in (('height', height), ('width', width)):
         if side % f or side < f:
@@ -127,7 +127,7 @@ def encode_images(
 def decode_latents(
     latents: torch.Tensor,  # [B, 4, H/f, W/f], of unit variance, as from `encode_images` or `denoise`
     vae,                    # from `load_vae`
-    chunk: int | None = None,  # how many to decode at a time, where memory is short; all at once if not given
+    chunk: int | None = None,  # how many to decode at a time, to save memory; all at once if not given
 ) -> torch.Tensor:          # [B, 3, H, W], about [-1, 1], fp32, on the VAE's device
     "Decode latents into images."
     check_tensor(latents, 'latents', ('B', vae.config.latent_channels, 'h', 'w'))
@@ -184,7 +184,7 @@ def decoder_forward(
 def fit_preview(
     latents: torch.Tensor,  # [B, 4, h, w], as from `encode_images`
     x: torch.Tensor,        # [B, 3, H, W] in [-1, 1], the images that they were encoded from
-    reach: int = 1,         # how many neighbours on each side a position's colour is read from
+    reach: int = 1,         # number of neighbours on each side that predict a position's colour
 ) -> Callable:             # turns any such latents into small images [B, 3, h, w], on the CPU
     "Fit the linear map from latents to the mean colour of each position's pixels, by least squares."
     check_tensor(latents, 'latents', ('B', 'C', 'h', 'w'))
@@ -192,7 +192,7 @@ def fit_preview(
     def known(latents):
         patches = F.unfold(F.pad(latents.float().cpu(), [reach] * 4, mode='replicate'), 2 * reach + 1)
         patches = patches.movedim(1, -1)         # [B, h*w, C*(2*reach+1)^2]
-        return F.pad(patches, (0, 1), value=1)   # a column of ones makes room for an offset
+        return F.pad(patches, (0, 1), value=1)   # a column of ones, for the bias
     colour = F.adaptive_avg_pool2d(x.float().cpu(), latents.shape[-2:]).flatten(2).movedim(1, -1)  # [B, h*w, 3]
     a, b = known(latents).flatten(0, 1), colour.flatten(0, 1)
     ridge = 1e-4 * len(a) * torch.eye(a.shape[1])   # keeps the weights of a dead channel small
@@ -204,10 +204,10 @@ FORMATS = {'.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.webp': 'WEBP'}
 
 def save_image(
     image: Image.Image,  # what to write
-    file: str | Path,    # where; the suffix says in which format, a key of `FORMATS`
+    file: str | Path,    # where; its suffix, a key of `FORMATS`, sets the format
     **options,           # of PIL's writer, such as `pnginfo`
 ) -> None:
-    "Write an image under another name first, so that no half file is left whatever happens."
+    "Write an image under a temporary name first, so that a failure never leaves a half-written file."
     file = Path(file)
     if file.suffix.lower() not in FORMATS:
         raise ValueError(f'images are written as .png, .jpg or .webp, not {file.suffix!r}')

@@ -61,7 +61,7 @@ def caption(
 def sample_spec(
     nouns: list,        # nouns to choose from
     colours: list,      # colour names to choose from
-    held_out: set,      # (noun, colour) pairs that must not come
+    held_out: set,      # (noun, colour) pairs that must not occur
     rng: random.Random, # chooses
 ) -> dict:              # noun, colour, size, place, and the caption
     "Choose one image to make: what, how big, where, on what background, and with which caption."
@@ -76,14 +76,14 @@ def sample_spec(
 def make_lists(
     nouns: list,   # all nouns, the built-in model's first
     colours: list, # colour names
-    unseen: dict,  # word never trained -> the noun it should draw
+    unseen: dict,  # word not in the training data -> the noun it should produce
     n_small: int = 48,  # how many nouns the built-in model is trained on
     seed: int = 0, # one seed fixes every list
 ) -> dict:         # what `lists.json` holds
     "Choose what the model will be judged on: held-out pairs, prompts and their seeds."
     rng = random.Random(seed)
     held, pool = [], []
-    for n in nouns:                       # one colour in ten for each noun, every colour as often as the others
+    for n in nouns:                       # hold out one colour for each noun, all colours about equally often
         if not pool: pool = rng.sample(colours, len(colours))
         held.append([n, pool.pop()])
     def prompts(pairs, first):
@@ -125,7 +125,7 @@ def pack_sheet(
 # %% ../../nbs/90_mini_data.ipynb #611c02a6
 def load_drawings(
     nouns: list | None = None,  # which; all of them if not given
-    chosen: bool = False,       # of the built-in model's nouns, only the four that training ends with?
+    chosen: bool = False,       # of the built-in model's nouns, only the four drawings that training ends with?
 ) -> dict:                      # noun -> list of RGBA images, the longer side 128 pixels
     "Cut the sheet of drawings that ships with the package into images."
     index = json.loads((HERE/'drawings.json').read_text())
@@ -182,7 +182,7 @@ class Compositions:
         px: int = 128,          # width and height of the images
         seed: int = 0,          # another seed gives other images
         hold_out: bool = True,  # leave the held-out pairs out? Always True where the model is trained
-        every: bool = False,    # all drawings, half of them mirrored, as training begins? If not, as it ends
+        every: bool = False,    # all drawings, half of them mirrored, as when training begins? If not, as when it ends
     ):
         lists = load_lists()
         self.nouns, self.px, self.seed, self.rgb = nouns, px, seed, lists['rgb']

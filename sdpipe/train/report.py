@@ -74,7 +74,7 @@ def soften(
     each = lambda: torch.rand(len(x), 1, 1, 1, device=x.device)
     at = torch.arange(-4., 5, device=x.device)[:, None]                      # pixels from the middle
     bell = (-(at / (0.2 + 1.5 * each()))**2 / 2).exp()                        # [B, 1, 9, 1]
-    bell = (bell / bell.sum(2, keepdim=True)).repeat_interleave(3, 0)        # one for each image's colour
+    bell = (bell / bell.sum(2, keepdim=True)).repeat_interleave(3, 0)        # one for each colour channel of an image
     y = F.pad(x, (4,) * 4, mode='reflect').flatten(0, 1)[None]
     for k in (bell, bell.transpose(2, 3)): y = F.conv2d(y, k, groups=len(k)) # down, then across
     y = y.view_as(x) + 0.08 * each() * torch.randn_like(x)
@@ -83,9 +83,9 @@ def soften(
 # %% ../../nbs/93_mini_report.ipynb #40ad75b6
 def labels(
     specs: list,           # of compositions
-    comps: Compositions,   # numbers nouns and colours
+    comps: Compositions,   # defines the indices of nouns and colours
 ) -> torch.Tensor:         # [n, 2]: index of the noun, index of the colour
-    "Say in numbers what compositions show."
+    "List the class indices of what compositions show."
     colours = list(comps.rgb)
     return torch.tensor([(comps.nouns.index(s['noun']), colours.index(s['colour'])) for s in specs])
 
@@ -119,7 +119,7 @@ def classify(
     model: Classifier,
     x: torch.Tensor,   # [B, 3, px, px] in [-1, 1]
 ) -> torch.Tensor:     # [B, 2]: index of the noun, index of the colour
-    "Name what images show."
+    "Classify the noun and the background colour of images."
     return torch.cat([torch.stack([o.argmax(1) for o in model(part)], 1) for part in x.clamp(-1, 1).split(64)])
 
 # %% ../../nbs/93_mini_report.ipynb #33ef55dc
@@ -141,7 +141,7 @@ def shares(
     seen: torch.Tensor,   # from `classify`
     rows: list,           # prompts with their noun and colour
     nouns: list, colours: list,
-) -> dict:                # shares of right nouns and right colours, and the nouns that came out wrong
+) -> dict:                # shares of right nouns and right colours, and the eight nouns with the lowest shares
     "Compare what the classifier saw with what the prompts say."
     noun = [nouns[i] == r['noun'] for i, r in zip(seen[:, 0], rows)]
     colour = [colours[i] == r['colour'] for i, r in zip(seen[:, 1], rows) if r['colour']]
@@ -213,7 +213,7 @@ def load_pipe(
 def size_and_place(
     x: torch.Tensor,   # one image, [3, px, px] in [-1, 1]
     rgb: list,         # the background's colour, 0-255
-) -> tuple[str, str]:  # a key of `SIZES` and a key of `PLACES`; two empty strings where there is no such drawing
+) -> tuple[str, str]:  # a key of `SIZES` and a key of `PLACES`; two empty strings if no drawing is found
     "Measure how large a drawing is and where it is, by what differs from the background."
     ink = ((x - torch.tensor(rgb)[:, None, None] / 127.5 + 1).abs().amax(0) > 0.35).float()
     spans, px = [], len(ink)
@@ -224,7 +224,7 @@ def size_and_place(
         if not on: return '', ''
         spans.append((on[0], on[-1] + 1))
     side, off = max(b - a for a, b in spans) / px, [(a + b) / px - 1 for a, b in spans]
-    along = {p: off[0] * to[0] + off[1] * to[1] for p, to in PLACES.items()}          # how far it went each way
+    along = {p: off[0] * to[0] + off[1] * to[1] for p, to in PLACES.items()}          # offset in each direction
     place = max(along, key=along.get)
     return min(SIZES, key=lambda s: abs(side - sum(SIZES[s]) / 2)), place if along[place] > 0.15 else 'centre'
 
@@ -306,9 +306,9 @@ def variety(
     steps: int = 50,
     guidance: float = 7.5,
     n: int = 8,           # images of the model, from as many seeds
-    renders: int = 40,    # more than `n`: eight of them would differ too much from try to try
+    renders: int = 40,    # more than `n`: with eight, the result would vary too much by chance
 ) -> float:               # 1: as different from each other as renders are
-    "Compare how much images of one prompt differ with how much renders of that pair do."
+    "Compare how much the images of one prompt differ from each other with how much such renders do."
     generated = generate(pipe, [f'a {noun} on a {colour} background'] * n, range(n), steps, guidance).clamp(-1, 1)
     real = render_rows(comps, [dict(noun=noun, colour=colour, size='normal', place='centre')] * renders, seed=5)
     return drawing_distance(generated, comps.rgb[colour]) / drawing_distance(real, comps.rgb[colour])
@@ -334,7 +334,7 @@ def report(
     nouns: list,               # that the model knows
     kind: str = 'small',       # which of the listed prompts: 'small' or 'large'
     steps: int = 50,
-    guidance: float | None = None,  # guidance scale, where a set does not name another; the model's own if not given
+    guidance: float | None = None,  # guidance scale for sets that do not set their own; the model's if not given
     n: int = 500,              # prompts to try; fewer for a quick look
     renders: int = 1000,       # to judge the judge and the VAE by
     sheet: Path = None,        # folder for contact sheets
@@ -369,7 +369,7 @@ def report(
 
 # %% ../../nbs/93_mini_report.ipynb #1a666272
 def main(
-    argv: list[str] | None = None,  # the words of the command line after `sdpipe-report-mini`
+    argv: list[str] | None = None,  # the arguments after `sdpipe-report-mini`
 ) -> None:
     "Measure a model as the built-in model is measured, with the judge of the package or, for other nouns, a new one."
     p = argparse.ArgumentParser(prog='sdpipe-report-mini', description=main.__doc__)

@@ -113,8 +113,8 @@ def random_captions(
     lists: dict,          # from `load_lists`
     n: int,               # how many
     rng: random.Random,
-) -> tuple:               # captions, and labels [n, 4]: noun, colour (the last one means none named), size, place
-    "Write captions without images, over all nouns, with what each one says."
+) -> tuple:               # captions, and labels [n, 4]: noun, colour (the last index: none named), size, place
+    "Write captions of any of the nouns, without images, and label what each one says."
     colours, texts, labels = lists['colours'], [], []
     for _ in range(n):
         noun, colour = rng.randrange(len(lists['nouns'])), rng.randrange(len(colours) + 1)
@@ -129,7 +129,7 @@ def perturbed_words(
     encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
     nouns: list,                # the words to move farthest
-    share: float = 0.8,         # of the captions that are changed
+    share: float = 0.8,         # of the captions, which are changed
 ):
     "Within the `with`, move each token embedding towards a random other one: nouns far, the rest a little."
     embeddings = encoder.get_input_embeddings()
@@ -173,8 +173,8 @@ def train_text_encoder(
     batch: int = 64,
     rate: float = 2e-3,
     seed: int = 0,
-) -> Probe:                   # its accuracy is the test
-    "Teach the encoder to gather what a caption says at its end, from perturbed words."
+) -> Probe:                   # its accuracy tests the encoder
+    "Train the encoder, on perturbed words, to encode what a caption says in its end token and padding."
     lists, rng = load_lists(), random.Random(seed)
     torch.manual_seed(seed)
     probe = Probe(nouns, len(lists['colours']))
@@ -331,7 +331,7 @@ def share_out(
 def sum_over_processes(
     tensors: list,
 ) -> list:           # of the same shapes
-    "Add up tensors over every process that torchrun started; alone, change nothing."
+    "Add up tensors over every process that torchrun started; with one process, change nothing."
     if not dist.is_initialized(): return tensors
     flat = torch.cat([t.flatten() for t in tensors])
     dist.all_reduce(flat)
@@ -342,7 +342,7 @@ def make_optimizers(
     unet: UNet2DConditionModel,
     rate: float,           # learning rate of Muon; AdamW's is a third of it
 ) -> list:                 # Muon and AdamW
-    "Choose an optimiser for each weight: Muon for inner matrices, AdamW for biases, norms and both ends."
+    "Choose an optimiser for each weight: Muon for inner matrices, AdamW for biases, norms, first and last layer."
     ends = 'conv_in', 'conv_out'
     inner = {n: p for n, p in unet.named_parameters() if p.ndim > 1 and not n.startswith(ends)}
     rest = [p for n, p in unet.named_parameters() if n not in inner]
@@ -355,7 +355,7 @@ def make_optimizers(
 def average_gradients(
     params: list,  # parameters that have gradients
 ) -> None:
-    "Give every process that torchrun started the mean of all their gradients; alone, change nothing."
+    "Give every process that torchrun started the mean of all their gradients; with only one, change nothing."
     if not dist.is_initialized(): return
     for p, total in zip(params, sum_over_processes([p.grad for p in params])):
         p.grad.copy_(total / dist.get_world_size())
@@ -546,7 +546,7 @@ def prepare(
 
 # %% ../../nbs/92_mini_unet.ipynb #56e64e36
 def main(
-    argv: list[str] | None = None,  # the words of the command line after `sdpipe-train-mini`
+    argv: list[str] | None = None,  # the arguments after `sdpipe-train-mini`
 ) -> None:
     "Train the built-in model: text encoder, VAE, U-Net. Stop it and start it again as you like."
     p = argparse.ArgumentParser(prog='sdpipe-train-mini', description=main.__doc__)

@@ -56,15 +56,15 @@ def collate(
 def kl_divergence(
     posterior,        # what `vae.encode` predicts, diffusers' `DiagonalGaussianDistribution`
 ) -> torch.Tensor:    # [B, C, h, w], in nats
-    "Give the divergence of each latent number's posterior from a standard normal distribution."
+    "Give the KL divergence of each latent value's posterior from a standard normal distribution."
     return (posterior.mean.float()**2 + posterior.var.float() - 1 - posterior.logvar.float()) / 2
 
 # %% ../../nbs/91_mini_vae.ipynb #b91c0d01
 def image_loss(
     y: torch.Tensor,            # decoded images, [B, 3, px, px]
     x: torch.Tensor,            # the originals, in [-1, 1]
-    l1_weight: float = 0.1,     # how much the absolute difference counts beside the squared one
-    range_weight: float = 0.5,  # how much values outside [-1, 1] cost, and the last hundredth inside
+    l1_weight: float = 0.1,     # weight of the absolute difference, relative to the squared one
+    range_weight: float = 0.5,  # weight of the penalty for values outside [-0.99, 0.99]
 ) -> torch.Tensor:              # a scalar
     "Compare decoded images with the originals."
     outside = (y.abs() - 0.99).clamp(min=0).mean()
@@ -97,7 +97,7 @@ def save_checkpoint(
     path: Path,  # file to write
     **state,     # anything that torch can save
 ) -> None:
-    "Save a checkpoint in one move, so that a crash leaves the old one whole."
+    "Save a checkpoint atomically, so that a crash leaves the old one intact."
     part = Path(f'{path}.part')
     torch.save(state, part)
     part.replace(path)
@@ -163,7 +163,7 @@ def normalize_latents(
     comps: Compositions,   # images to measure on
     n: int = 2048,         # how many
     device: str = 'cpu',
-) -> AutoencoderKL:        # same images in and out; latents of mean 0, one standard deviation in all used channels
+) -> AutoencoderKL:        # same reconstructions; latents of mean 0, the same standard deviation in all used channels
     "Fold each channel's mean and scale into the convolutions beside the latents; set the scaling factor."
     posteriors = [vae.encode(x.to(device)).latent_dist for x, _ in image_batches(comps, 0, n, 64)]
     z, noise = (torch.cat([getattr(p, part) for p in posteriors]) for part in ('mean', 'std'))
@@ -193,7 +193,7 @@ def disturb(
 
 # %% ../../nbs/91_mini_vae.ipynb #9bcfd024
 class Discriminator(nn.Module):
-    "A patch discriminator: says how real each patch of an image looks (Isola et al. 2017)."
+    "A patch discriminator: scores how real each patch of an image looks (Isola et al. 2017)."
     def __init__(
         self,
         width: int = 48,  # channels of the first level
@@ -218,7 +218,7 @@ def feature_loss(
     fakes: list,   # features of decoded images, one tensor for each layer of a network
     reals: list,   # features of the originals
 ) -> torch.Tensor: # a scalar; invariant to the features' scale
-    "Compare what a network sees in two batches of images."
+    "Compare a network's features of two batches of images."
     return sum((f - r).abs().mean() / r.abs().mean() for f, r in zip(fakes, reals)) / len(fakes)
 
 # %% ../../nbs/91_mini_vae.ipynb #408f4547
@@ -256,13 +256,13 @@ def train_decoder(
     path: Path,           # checkpoint of this stage: read if it exists, written as training goes on
     steps: int = 2500,
     batch: int = 64,      # images per step
-    rate: float = 4e-4,   # the highest learning rate of both
+    rate: float = 4e-4,   # the highest learning rate of decoder and discriminator
     device: str = 'cpu',
     half: bool = True,    # compute in bfloat16; weights and losses stay in fp32
     every: int = 500,     # steps between checkpoints
     workers: int = 0,     # processes that compose images
 ) -> AutoencoderKL:       # the same encoder, another decoder
-    "Train the decoder on disturbed latents, against a discriminator that is trained beside it."
+    "Train the decoder on disturbed latents, against a discriminator that is trained alongside it."
     vae, discriminator, path, first = vae.to(device).train(), Discriminator().to(device), Path(path), 0
     weights = [*vae.post_quant_conv.parameters(), *vae.decoder.parameters()]
     opt = torch.optim.AdamW(weights, rate, betas=(0.5, 0.99), weight_decay=1e-4)
