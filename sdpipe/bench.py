@@ -134,23 +134,24 @@ def time_alternatives(
     parts: Parts,        # from `load_parts` or `sd_parts`
     runs: dict,          # from `alternatives`
     batch: int,          # how many images at once
-    steps: int,          # how many guided steps
+    steps: int | dict[str, int],  # how many guided steps: of all, or of each alternative
     repeats: int = 3,    # how often each is timed
     say=lambda what: None,  # called with progress messages
 ) -> list[dict]:         # one row for each alternative
-    "Time all alternatives with one setting, in turns."
+    "Time all alternatives on one batch size, in turns."
     device, prompts = parts.unet.device, ['An image of a big truck'] * batch
     latents = init_latents(list(range(batch)), parts.unet, parts.vae)
-    work, rows = batch_work(parts, batch, steps), []
-    say(f'batch {batch}, {steps} steps: {", ".join(runs)}')
+    steps, rows = steps if isinstance(steps, dict) else dict.fromkeys(runs, steps), []
+    say(f'batch {batch}: ' + ', '.join(f'{name}, {steps[name]} steps' for name in runs))
     runs = {name: run for name, run in runs.items() if runs_here(name, partial(run, prompts, latents, 2), say)}
-    took = time_calls({name: partial(run, prompts, latents, steps) for name, run in runs.items()}, repeats, 1, device)
+    took = time_calls({name: partial(run, prompts, latents, steps[name]) for name, run in runs.items()},
+                      repeats, 1, device)
     for name, run in runs.items():
         seconds = median(took[name])
         graphs = device.type == 'cuda' and ('fast' in name or 'compiled' in name)  # CUDA graphs keep their memory
         rows.append(dict(
-            name=name, batch=batch, steps=steps, seconds=took[name], seconds_per_image=seconds / batch,
-            images_per_second=batch / seconds, flops=work / seconds,
+            name=name, batch=batch, steps=steps[name], seconds=took[name], seconds_per_image=seconds / batch,
+            images_per_second=batch / seconds, flops=batch_work(parts, batch, steps[name]) / seconds,
             to_diffusers=median(took['diffusers']) / seconds if 'diffusers' in took else None,
             peak_memory=None if graphs else peak_memory(partial(run, prompts, latents, 2), device)))
     return rows
@@ -231,8 +232,8 @@ def compare_samplers(
     slow = parts._replace(scheduler=make_scheduler('lms'))
     fast = parts._replace(unet=fast_unet(parts.unet, compile=compile),
                           scheduler=make_scheduler('unipc', spacing='karras'))
-    return [*time_alternatives(parts, {'LMS': run(slow)}, batch, 70, repeats, say),
-            *time_alternatives(parts, {'UniPC, fast': run(fast)}, batch, 25, repeats, say)]
+    runs = {'LMS': run(slow), 'UniPC, fast': run(fast)}
+    return time_alternatives(parts, runs, batch, {'LMS': 70, 'UniPC, fast': 25}, repeats, say)
 
 # %% ../nbs/21_bench.ipynb #4a2180c1
 def describe_machine(
