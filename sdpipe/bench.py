@@ -142,7 +142,8 @@ def time_alternatives(
     device, prompts = parts.unet.device, ['An image of a big truck'] * batch
     latents = init_latents(list(range(batch)), parts.unet, parts.vae)
     steps, rows = steps if isinstance(steps, dict) else dict.fromkeys(runs, steps), []
-    say(f'batch {batch}: ' + ', '.join(f'{name}, {steps[name]} steps' for name in runs))
+    work = {n: batch_work(parts, batch, n) for n in set(steps.values())}
+    say(f'batch {batch}: ' + ', '.join(f'{name} ({steps[name]} steps)' for name in runs))
     runs = {name: run for name, run in runs.items() if runs_here(name, partial(run, prompts, latents, 2), say)}
     took = time_calls({name: partial(run, prompts, latents, steps[name]) for name, run in runs.items()},
                       repeats, 1, device)
@@ -151,7 +152,7 @@ def time_alternatives(
         graphs = device.type == 'cuda' and ('fast' in name or 'compiled' in name)  # CUDA graphs keep their memory
         rows.append(dict(
             name=name, batch=batch, steps=steps[name], seconds=took[name], seconds_per_image=seconds / batch,
-            images_per_second=batch / seconds, flops=batch_work(parts, batch, steps[name]) / seconds,
+            images_per_second=batch / seconds, flops=work[steps[name]] / seconds,
             to_diffusers=median(took['diffusers']) / seconds if 'diffusers' in took else None,
             peak_memory=None if graphs else peak_memory(partial(run, prompts, latents, 2), device)))
     return rows
